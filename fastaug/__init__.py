@@ -1,0 +1,46 @@
+"""Feed images to a Keras model: ImageDataGenerator's interface and pixels, much faster.
+
+`fastaug.Generator` takes the place of Keras' ImageDataGenerator.  Nothing heavy is imported until
+it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastaug import transforms as transforms
+    from fastaug.errors import DecodeError as DecodeError
+    from fastaug.errors import WorkerError as WorkerError
+    from fastaug.generator import Generator as Generator
+    from fastaug.iterators import DataFrameIterator as DataFrameIterator
+    from fastaug.iterators import DirectoryIterator as DirectoryIterator
+    from fastaug.iterators import NumpyArrayIterator as NumpyArrayIterator
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "DataFrameIterator": "fastaug.iterators",
+    "DecodeError": "fastaug.errors",
+    "DirectoryIterator": "fastaug.iterators",
+    "Generator": "fastaug.generator",
+    "NumpyArrayIterator": "fastaug.iterators",
+    "WorkerError": "fastaug.errors",
+    "transforms": "fastaug.transforms",
+}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605 - sorted() of strings is a list of strings
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(_HOME[name])
+    value = module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

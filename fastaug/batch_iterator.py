@@ -1,0 +1,307 @@
+"""What all iterators share: the order of batches, and how one batch is made.
+
+The only module that imports keras.  Pixels come from a source, numbers from `draws`, and both meet
+in `pipeline.make_batch`.  A batch is a pure function of its `Position`, so it does not matter who
+asks for it, when, and how often.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from fastaug.draws import SEEDS, Draws, Ranges, batch_stream, draw_batch
+from fastaug.epochs import PassSchedule, Position, following
+from fastaug.errors import check_integer
+from fastaug.options import ranges_of, recipe_of
+from fastaug.pictures import PictureSaver
+from fastaug.pipeline import BatchDraws, Recipe, make_batch
+from fastaug.sources import Request, Source
+
+if TYPE_CHECKING:
+    from fastaug.generator import Generator
+
+Array = NDArray[Any]
+
+_STILL = Ranges(0.0, 0.0, 0.0, 0.0, (1, 1), False, False, 0.0, None)
+READ_AHEAD = 2  # batches, where no generator says otherwise
+_ORDERS_KEPT = 3  # the pass under way, the next one, and one for `next()`
+
+
+def default_data_format() -> str:
+    """Return Keras' `image_data_format`."""
+    return str(keras.config.image_data_format())
+
+
+def default_dtype() -> str:
+    """Return Keras' `floatx`."""
+    return str(keras.config.floatx())
+
+
+class BatchIterator(keras.utils.PyDataset):  # type: ignore[misc]
+    """What all iterators share: the order of batches, and how one is made.
+
+    `next()` goes round for ever, in the order and with the pixels of Keras' iterators.  `fit`,
+    `evaluate` and `predict` ask by index instead; during a pass they get the same batches, each
+    exactly once (`PassSchedule`).  Both can be used side by side.
+
+    Parameters
+    ----------
+    image_data_generator
+        The generator whose options are followed; None changes nothing but the dtype.
+    n
+        Number of samples.
+    batch_size, shuffle, seed
+        As in Keras.  `seed=None` draws a seed, once, from NumPy's global state.
+    image_shape
+        Shape of one image in `data_format`.
+    """
+
+    def __init__(
+        self,
+        image_data_generator: Generator | None,
+        n: int,
+        batch_size: int,
+        shuffle: bool,
+        seed: int | None,
+        image_shape: tuple[int, ...],
+        data_format: str,
+        dtype: Any,
+        saver: PictureSaver | None,
+    ) -> None:
+        super().__init__(workers=1, use_multiprocessing=False)
+        check_integer("batch_size", batch_size, minimum=1)
+        if seed is not None:
+            check_integer("seed", seed, minimum=0, maximum=SEEDS - 1)
+        self.image_data_generator = image_data_generator
+        self.n = n
+        self.seed = seed
+        self.image_shape = image_shape
+        self.data_format = data_format
+        self.dtype = dtype
+        self.batch_index = 0
+        self.total_batches_seen = 0
+        self.index_array: NDArray[np.intp] | None = None
+        self.lock = threading.Lock()
+        self._drawn_seed = int(np.random.randint(SEEDS, dtype=np.int64)) if seed is None else seed
+        self._batch_size = int(batch_size)
+        self._shuffle = bool(shuffle)
+        self._saver = saver
+        self._start = 0  # batches seen when `index_array` was drawn
+        self._orders: dict[int, NDArray[np.intp]] = {}
+        self._last_asked: Position | None = None
+        self._renew()
+        if image_data_generator is not None:
+            image_data_generator.warn_of_quirks(*self._size)
+
+    def _make_source(self) -> Source:
+        raise NotImplementedError("an iterator says where its pixels come from")
+
+    def _label(self, batch: Array, rows: NDArray[np.intp]) -> Any:
+        raise NotImplementedError("an iterator says what goes with its pixels")
+
+    def _renew(self) -> None:
+        """Start over with the present `batch_size` and `shuffle`."""
+        self._schedule = PassSchedule(len(self), self._shuffle)
+        self._orders.clear()
+        if hasattr(self, "_source"):
+            self._source.close()
+        self._source = self._make_source()
+
+    @property
+    def batch_size(self) -> int:
+        """Samples in a batch; setting it starts a new pass."""
+        return self._batch_size
+
+    @batch_size.setter
+    def batch_size(self, value: int) -> None:
+        check_integer("batch_size", value, minimum=1)
+        self._batch_size = int(value)
+        self._renew()
+
+    @property
+    def shuffle(self) -> bool:
+        """Whether each pass has a random order; setting it starts a new pass."""
+        return self._shuffle
+
+    @shuffle.setter
+    def shuffle(self, value: bool) -> None:
+        self._shuffle = bool(value)
+        self._renew()
+
+    @property
+    def workers(self) -> int:
+        """Threads of Keras' own enqueuer: always 1, it stays off."""
+        return 1
+
+    @workers.setter
+    def workers(self, value: int) -> None:
+        if value not in (0, 1):
+            warnings.warn(
+                f"workers={value!r} is ignored: fastaug reads ahead itself. "
+                "Set the number of decode processes with Generator(workers=...).",
+                stacklevel=2,
+            )
+
+    @property
+    def use_multiprocessing(self) -> bool:
+        """Whether Keras may fork: always False."""
+        return False
+
+    @use_multiprocessing.setter
+    def use_multiprocessing(self, value: bool) -> None:
+        if value:
+            raise ValueError(
+                "use_multiprocessing=True would fork this process, in which TensorFlow and Numba "
+                "run threads; fastaug has decode processes of its own: Generator(workers=...)"
+            )
+
+    @property
+    def index_generator(self) -> Iterator[NDArray[np.intp]]:
+        """Generator of the row numbers of the batches that `next()` would give out."""
+        while True:
+            with self.lock:
+                rows = self._request(self._advance())[1]
+            yield rows
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        """Height and width of an image."""
+        shape = self.image_shape
+        return shape[1:] if self.data_format == "channels_first" else shape[:2]  # type: ignore[return-value]
+
+    def __len__(self) -> int:
+        return -(-self.n // self._batch_size)
+
+    def __iter__(self) -> BatchIterator:
+        return self
+
+    def __next__(self) -> Any:
+        with self.lock:
+            position = self._advance()
+            wanted, ahead = self._request(position), self._ahead(position)
+        return self._make(wanted, ahead)
+
+    def next(self) -> Any:
+        """Return the next batch; after the last one of a pass comes the first of another."""
+        return next(self)
+
+    def __getitem__(self, index: int) -> Any:
+        if index >= len(self) or index < -len(self):
+            raise ValueError(
+                f"Asked to retrieve element {index}, but the Sequence has length {len(self)}"
+            )
+        with self.lock:
+            position = self._schedule.request(index % len(self))
+            # Without an order of our own, only requests in a row can be guessed.
+            in_a_row = self._last_asked in (None, position) or position == following(
+                self._last_asked or position, len(self)
+            )
+            self._last_asked = position
+            wanted = self._request(position)
+            ahead = self._ahead(position) if self._shuffle or in_a_row else []
+        return self._make(wanted, ahead)
+
+    def reset(self) -> None:
+        """Let `next()` start a new pass; `fit` is not affected."""
+        self.batch_index = 0
+
+    def on_epoch_begin(self) -> None:
+        """Keras starts an epoch."""
+        with self.lock:
+            self._schedule.on_epoch_begin()
+
+    def on_epoch_end(self) -> None:
+        """Keras ends an epoch; outside of one, `iterator[i]` shows the next pass from now on."""
+        with self.lock:
+            self._schedule.on_epoch_end()
+
+    def close(self) -> None:
+        """Stop decode processes and free their memory; batches given out stay valid."""
+        self._source.close()
+
+    def __enter__(self) -> BatchIterator:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__}: {self.n} images {self.image_shape}, "
+            f"{len(self)} batches of {self._batch_size}, shuffle={self._shuffle}, "
+            f"seed={self.seed}>"
+        )
+
+    def _advance(self) -> Position:
+        """Move `next()` on by one batch, as Keras' `_flow_index` does."""
+        if self.batch_index == 0 or self.index_array is None:
+            self._start = self.total_batches_seen
+            self.index_array = self._order(self._start)
+        batch = self.batch_index % max(len(self), 1)
+        position = Position(self._start, batch, self.total_batches_seen)
+        self.batch_index = batch + 1 if batch + 1 < len(self) else 0
+        self.total_batches_seen += 1
+        return position
+
+    def _request(self, position: Position) -> tuple[Position, NDArray[np.intp]]:
+        """Return a position with the rows of its batch; call with the lock held."""
+        first = position.batch * self._batch_size
+        return position, self._order(position.start)[first : first + self._batch_size]
+
+    def _ahead(self, position: Position) -> list[Request]:
+        """Guess what is asked for next: the rest of the pass, then the beginning of the next."""
+        generator = self.image_data_generator
+        count = READ_AHEAD if generator is None else generator.read_ahead
+        ahead = (following(position, len(self), steps + 1) for steps in range(count))
+        return [self._request(position) for position in ahead]
+
+    def _order(self, start: int) -> NDArray[np.intp]:
+        """Return the order of the pass that begins when `start` batches were seen."""
+        if not self._shuffle:
+            start = 0
+        if start not in self._orders:
+            order = np.arange(self.n)
+            if self._shuffle:
+                order = batch_stream(self._stream_seed, start).permutation(self.n)
+            while len(self._orders) >= _ORDERS_KEPT:
+                self._orders.pop(next(iter(self._orders)))
+            self._orders[start] = order
+        return self._orders[start]
+
+    @property
+    def _stream_seed(self) -> int:
+        return self._drawn_seed if self.seed is None else int(self.seed)
+
+    def _draw(self, position: Position, count: int) -> tuple[Draws, np.random.RandomState]:
+        """Draw a batch's numbers; a pass's first batch comes behind its order, as in Keras."""
+        rng = batch_stream(self._stream_seed, position.seen)
+        if position.batch == 0 and self._shuffle:
+            rng.permutation(self.n)
+        generator = self.image_data_generator
+        ranges = _STILL if generator is None else ranges_of(generator)
+        return draw_batch(ranges, rng, count, *self._size), rng
+
+    def _make(
+        self, wanted: tuple[Position, NDArray[np.intp]], ahead: Sequence[Request]
+    ) -> Any:
+        """Make one batch: the same one whoever asks, whenever."""
+        position, rows = wanted
+        keras_draws, rng = self._draw(position, len(rows))
+        draws = BatchDraws(keras_draws, self._stream_seed, position.seen, rows)
+        with self._source.lend(wanted, ahead) as (images, lent_rows):
+            batch = make_batch(self._recipe(), images, lent_rows, draws)
+        if self._saver is not None:
+            self._saver.save(batch, rows, rng)
+        return self._label(batch, rows)
+
+    def _recipe(self) -> Recipe:
+        if self.image_data_generator is None:
+            return Recipe(dtype=np.dtype(self.dtype), data_format=self.data_format)
+        return recipe_of(self.image_data_generator, self.dtype, self.data_format)

@@ -1,0 +1,311 @@
+"""A folder or a data frame -> rows (path, label).  Knows no pixels and opens no image."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastaug.errors import ColumnError, check_one_of, listed
+
+# Keras' list of extensions (3.15, `Iterator.white_list_formats`).
+EXTENSIONS = ("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff")
+
+DIRECTORY_CLASS_MODES = ("categorical", "binary", "sparse", "input", None)
+DATAFRAME_CLASS_MODES = (*DIRECTORY_CLASS_MODES[:-1], "multi_output", "raw", None)
+_WITHOUT_CLASSES = ("input", "multi_output", "raw", None)
+
+Split = tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The files of a data set, in Keras' order.
+
+    `filenames` are relative to `directory` (or absolute); `classes` holds the class numbers: an
+    int32 array for a folder, for a data frame a list whose items are an int or a list of ints, and
+    None where the class mode has no classes.
+    """
+
+    directory: str
+    filenames: list[str]
+    class_indices: dict[str, int]
+    classes: Any
+    targets: Any = None
+    weights: NDArray[Any] | None = None
+
+    @property
+    def filepaths(self) -> list[str]:
+        """Path of every file: `directory` joined with its name."""
+        return [os.path.join(self.directory, name) for name in self.filenames]  # noqa: PTH118
+
+
+def split_of(subset: str | None, validation_split: float) -> Split:
+    """Return the share of the rows that a subset takes: validation comes first, as in Keras."""
+    if subset is None:
+        return None
+    check_one_of("subset", subset, ("training", "validation"))
+    return (0, validation_split) if subset == "validation" else (validation_split, 1)
+
+
+def _part(items: list[Any], split: Split) -> list[Any]:
+    if split is None:
+        return items
+    return items[int(split[0] * len(items)) : int(split[1] * len(items))]
+
+
+def scan_directory(
+    directory: str, classes: Sequence[str] | None, split: Split, follow_links: bool
+) -> Catalog:
+    """List the images below each class sub-folder of `directory`.
+
+    Parameters
+    ----------
+    directory
+        Folder with one sub-folder per class.
+    classes
+        Names of the sub-folders to use, in the order of their numbers; None means all, sorted.
+    split
+        Share of each class to take, as (start, stop).
+    follow_links
+        Whether to walk into linked folders; a folder that was seen on the way down is left out.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        If `directory` or the sub-folder of a class is missing, or is no folder.
+    """
+    root = Path(directory)
+    _check_folder("directory", root)
+    if not classes:
+        classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
+    for name in classes:
+        if not isinstance(name, str):
+            raise TypeError(f"classes must be names of sub-folders, not {name!r}")
+        _check_folder(f"class {name!r} of directory", root / name)
+    with ThreadPoolExecutor() as threads:  # stat calls on network disks wait; Keras does the same
+        found = list(threads.map(lambda name: _list_class(root, name, follow_links), classes))
+    if any(name.lower().endswith(".tiff") for names in found for name in names):
+        warnings.warn(
+            'Using ".tiff" files with multiple bands will cause distortion. '
+            "Please verify your output.",
+            stacklevel=4,
+        )
+    empty = [name for name, names in zip(classes, found, strict=True) if not names]
+    if empty:
+        warnings.warn(
+            f"no images ({', '.join(EXTENSIONS)}) in {len(empty)} of the {len(classes)} class "
+            f"folders of {directory!r}: {listed(empty[:10])}",
+            stacklevel=4,
+        )
+    found = [_part(names, split) for names in found]
+    numbers = np.repeat(np.arange(len(found), dtype=np.int32), [len(names) for names in found])
+    return Catalog(
+        directory=str(directory),
+        filenames=[name for names in found for name in names],
+        class_indices={name: number for number, name in enumerate(classes)},
+        classes=numbers,
+    )
+
+
+def _check_folder(what: str, folder: Path) -> None:
+    if not folder.exists():
+        raise FileNotFoundError(f"{what}: {str(folder)!r} does not exist")
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{what}: {str(folder)!r} is not a folder")
+
+
+def _list_class(root: Path, name: str, follow_links: bool) -> list[str]:
+    """List one class's files, relative to `root`: folders sorted by path, files by name."""
+    top = os.path.join(root, name)  # noqa: PTH118 - strings: a Path per file costs seconds
+    found = []
+    for folder, files in sorted(_walk(top, follow_links)):
+        inside = os.path.relpath(folder, top)
+        for file in sorted(files):
+            if file.lower().endswith(EXTENSIONS):
+                found.append(os.path.join(name, os.path.normpath(os.path.join(inside, file))))  # noqa: PTH118
+    return found
+
+
+def _walk(top: str, follow_links: bool) -> Iterator[tuple[str, list[str]]]:
+    """Walk a tree; a link back to a folder on the way down ends there instead of going round."""
+    on_the_way: dict[str, tuple[str, ...]] = {top: (os.path.realpath(top),)}
+    for folder, folders, files in os.walk(top, followlinks=follow_links):
+        yield folder, files
+        if follow_links:
+            above = on_the_way.pop(folder)
+            for name in list(folders):
+                path = os.path.join(folder, name)  # noqa: PTH118
+                real = os.path.realpath(path)
+                if real in above:
+                    folders.remove(name)
+                else:
+                    on_the_way[path] = (*above, real)
+
+
+def scan_dataframe(
+    dataframe: Any,
+    directory: str | None,
+    x_col: str,
+    y_col: str | list[str] | None,
+    weight_col: str | None,
+    class_mode: str | None,
+    classes: Sequence[str] | None,
+    split: Split,
+    validate_filenames: bool,
+) -> Catalog:
+    """Read file names, labels and weights from a data frame; its index plays no part.
+
+    Raises
+    ------
+    ColumnError
+        If a column isn't there.
+    TypeError
+        If a column holds values of a type that the class mode cannot use.
+    ValueError
+        If `class_mode="binary"` does not meet two classes.
+    """
+    folder = str(directory or "")
+    y_col = _check_columns(dataframe, x_col, y_col, weight_col, class_mode)
+    names = dataframe[x_col].tolist()
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"All values in column x_col={x_col} must be strings.")
+    labels = None if class_mode in _WITHOUT_CLASSES else dataframe[y_col].tolist()
+    if labels is not None:
+        _check_labels(labels, y_col, class_mode, classes)
+    elif classes:
+        warnings.warn(
+            f'`classes` will be ignored given the class_mode="{class_mode}"', stacklevel=4
+        )
+    rows = list(range(len(names)))
+    if validate_filenames:
+        rows = _valid_rows(names, folder, x_col)
+    class_indices: dict[str, int] = {}
+    if labels is not None:
+        rows, labels, class_indices = _number_labels(rows, labels, y_col, classes)
+    rows = _part(rows, split)
+    return Catalog(
+        directory=folder,
+        filenames=[names[row] for row in rows],
+        class_indices=class_indices,
+        classes=None if labels is None else [labels[row] for row in rows],
+        targets=_targets(dataframe, y_col, class_mode, rows),
+        weights=None if weight_col is None else np.asarray(dataframe[weight_col])[rows],
+    )
+
+
+def _check_columns(
+    dataframe: Any, x_col: str, y_col: Any, weight_col: str | None, class_mode: str | None
+) -> Any:
+    if class_mode == "multi_output" and not isinstance(y_col, list):
+        raise TypeError(
+            f'If class_mode="{class_mode}", y_col must be a list. Received {type(y_col).__name__}.'
+        )
+    wanted = {"x_col": [x_col], "weight_col": [] if weight_col is None else [weight_col]}
+    if class_mode not in ("input", None):
+        wanted["y_col"] = y_col if isinstance(y_col, list) else [y_col]
+    for argument, columns in wanted.items():
+        for column in columns:
+            if column not in dataframe.columns:
+                raise ColumnError(
+                    f"{argument}={column!r} is not a column of the data frame, which has "
+                    f"{listed(dataframe.columns)}"
+                )
+    if weight_col is not None and np.asarray(dataframe[weight_col]).dtype.kind not in "iufb":
+        raise TypeError(f"Column weight_col={weight_col} must be numeric.")
+    return y_col
+
+
+def _check_labels(
+    labels: list[Any], y_col: Any, class_mode: str | None, classes: Sequence[str] | None
+) -> None:
+    types = (str, list, tuple) if class_mode == "categorical" else (str,)
+    for label in labels:
+        if not isinstance(label, types):
+            raise TypeError(
+                f'If class_mode="{class_mode}", y_col="{y_col}" column values must be '
+                f"{'type string, list or tuple' if len(types) > 1 else 'strings'}. "
+                f"Found {label!r} ({type(label).__name__})."
+            )
+    if class_mode == "binary":
+        count = len(set(classes) if classes else set(labels))
+        if count != 2:
+            raise ValueError(
+                f'If class_mode="binary" there must be 2 classes. Found {count} classes.'
+            )
+
+
+def _valid_rows(names: list[str], folder: str, x_col: str) -> list[int]:
+    """Return the rows whose file exists and has a known extension; warn about the others."""
+    rows = [
+        row
+        for row, name in enumerate(names)
+        if name.lower().endswith(EXTENSIONS) and _is_file(folder, name)
+    ]
+    if len(rows) < len(names):
+        missing = set(range(len(names))).difference(rows)
+        example = names[min(missing)]
+        warnings.warn(
+            f'Found {len(missing)} invalid image filename(s) in x_col="{x_col}", '
+            f"the first of them {example!r}. These filename(s) will be ignored.",
+            stacklevel=6,
+        )
+    return rows
+
+
+def _is_file(folder: str, name: str) -> bool:
+    try:
+        return os.path.isfile(os.path.join(folder, name))  # noqa: PTH113, PTH118
+    except ValueError:  # a NUL in the name
+        return False
+
+
+def _number_labels(
+    rows: list[int], labels: list[Any], y_col: Any, classes: Sequence[str] | None
+) -> tuple[list[int], list[Any], dict[str, int]]:
+    """Replace labels by class numbers; rows whose labels are not in `classes` are left out."""
+    if classes:
+        names = list(dict.fromkeys(classes))
+    else:
+        names = sorted({name for row in rows for name in _names_of(labels[row])})
+    indices = {name: number for number, name in enumerate(names)}
+    numbers: list[Any] = [None] * len(labels)
+    kept, unknown = [], {}
+    for row in rows:
+        known = [name for name in _names_of(labels[row]) if name in indices]
+        for name in _names_of(labels[row]):
+            if name not in indices:
+                unknown[name] = unknown.get(name, 0) + 1
+        if known or not classes:
+            found = [indices[name] for name in known]
+            numbers[row] = found[0] if isinstance(labels[row], str) else found
+            kept.append(row)
+    if unknown:
+        warnings.warn(
+            f'y_col="{y_col}" holds labels that are not in classes={names!r}: '
+            f"{', '.join(f'{name!r} ({count}x)' for name, count in unknown.items())}. "
+            f"{len(rows) - len(kept)} row(s) will be ignored.",
+            stacklevel=6,
+        )
+    return kept, numbers, indices
+
+
+def _names_of(label: Any) -> Sequence[str]:
+    return (label,) if isinstance(label, str) else label
+
+
+def _targets(dataframe: Any, y_col: Any, class_mode: str | None, rows: list[int]) -> Any:
+    """Return what `raw` and `multi_output` give out for the rows, or None."""
+    if class_mode == "multi_output":
+        columns = (dataframe[column].tolist() for column in y_col)
+        return [np.array([values[row] for row in rows]) for values in columns]
+    if class_mode == "raw":
+        return np.asarray(dataframe[y_col])[rows]
+    return None

@@ -1,0 +1,187 @@
+"""Where randomness comes from: (seed, batches seen) -> order of rows and Keras' draws.
+
+A batch is a pure function of the seed and of its number, so anyone can make any batch at any time.
+Keras seeds NumPy's global generator with `seed + batches seen` before each batch; the same numbers
+come out of a private `RandomState` here, and the global state is left alone.  Knows no pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+# `numpy.random` itself draws from the global state; a RandomState has the same methods.
+LegacyRng: TypeAlias = Any
+ShiftRange: TypeAlias = float | int | list[Any] | tuple[Any, ...] | NDArray[Any]
+
+SEEDS = 2**32  # RandomState accepts 0 to 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """What may be drawn: the ranges of ImageDataGenerator, checked (degrees, pixels, fractions)."""
+
+    rotation: float
+    height_shift: ShiftRange
+    width_shift: ShiftRange
+    shear: float
+    zoom: tuple[float, float]
+    horizontal_flip: bool
+    vertical_flip: bool
+    channel_shift: float
+    brightness: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """What was drawn for a batch of n images; every array has shape (n,).
+
+    The names are those of Keras' dictionary of parameters: `theta` and `shear` in degrees, `tx`
+    (from the *height* range) and `ty` (from the *width* range) in pixels, `zx` and `zy` as
+    factors.  `channel_shift_intensity` and `brightness` are None where they are off.
+    """
+
+    theta: Floats
+    tx: Floats
+    ty: Floats
+    shear: Floats
+    zx: Floats
+    zy: Floats
+    flip_horizontal: NDArray[np.bool_]
+    flip_vertical: NDArray[np.bool_]
+    channel_shift_intensity: Floats | None
+    brightness: Floats | None
+
+    def __len__(self) -> int:
+        return len(self.theta)
+
+    def parameters(self, i: int) -> dict[str, Any]:
+        """Return image i's draws as the dictionary of Keras' `get_random_transform`."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {
+            name: None if array is None else array[i].item() for name, array in values.items()
+        }
+
+
+def batch_stream(seed: int, batches_seen: int) -> np.random.RandomState:
+    """Return the generator whose numbers Keras would use for this batch."""
+    return np.random.RandomState((seed + batches_seen) % SEEDS)
+
+
+def transform_stream(seed: int, batches_seen: int, name: str) -> np.random.Generator:
+    """Return the stream of one of our own transforms: adding one changes no other's numbers.
+
+    References
+    ----------
+    Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011 (Philox).
+    """
+    key = np.random.SeedSequence([seed, batches_seen, crc32(name.encode())])
+    return np.random.Generator(np.random.Philox(key))
+
+
+def draw_batch(
+    ranges: Ranges, rng: LegacyRng, count: int, height: int, width: int
+) -> Draws:
+    """Draw for `count` images what Keras 3.15's `get_random_transform` draws, in its order.
+
+    Keras draws image by image.  As long as every number is one double, that is the order of one
+    `random_sample((count, numbers))`.  Integer and array shift ranges use `choice`, which takes a
+    varying number of bits: then we draw image by image too.
+    """
+    if _is_choice(ranges.height_shift) or _is_choice(ranges.width_shift):
+        rows = [_draw_image(ranges, rng, height, width) for _ in range(count)]
+        columns = np.array(rows, dtype=np.float64).reshape(count, -1).T
+    else:
+        columns = _draw_doubles(ranges, rng, count, height, width)
+    return _name_columns(ranges, columns)
+
+
+def _is_choice(shift: ShiftRange) -> bool:
+    """Tell whether Keras draws the shift with `choice` (an integer, a list) or `uniform`."""
+    return not isinstance(shift, float)
+
+
+def _between(low: float, high: float, doubles: Any) -> Any:
+    """Map doubles in [0, 1) as NumPy's `uniform(low, high)` does, to the last bit."""
+    return low + (high - low) * doubles
+
+
+def _draw_doubles(
+    ranges: Ranges, rng: LegacyRng, count: int, height: int, width: int
+) -> list[Floats]:
+    """Draw all numbers of a batch at once; the columns come in the order of `_name_columns`."""
+    still, unzoomed = np.zeros(count), np.ones(count)
+    zoomed = tuple(ranges.zoom) != (1, 1)
+    drawn = [bool(ranges.rotation), bool(ranges.height_shift), bool(ranges.width_shift)]
+    drawn += [bool(ranges.shear), zoomed, zoomed, True, True]
+    drawn += [ranges.channel_shift != 0, ranges.brightness is not None]
+    columns = iter(rng.random_sample((count, sum(drawn))).T)
+    doubles = [next(columns) if one else None for one in drawn]
+
+    def spread(column: Floats | None, extent: float) -> Floats:
+        return still if column is None else _between(-extent, extent, column)
+
+    def zoom(column: Floats | None) -> Floats:
+        return unzoomed if column is None else _between(*ranges.zoom, column)
+
+    shifts = []
+    for column, extent, size in (
+        (doubles[1], ranges.height_shift, height),
+        (doubles[2], ranges.width_shift, width),
+    ):
+        assert isinstance(extent, float)
+        shift = spread(column, extent)
+        shifts.append(shift * size if extent < 1 else shift)
+    values = [spread(doubles[0], ranges.rotation), *shifts, spread(doubles[3], ranges.shear)]
+    values += [zoom(doubles[4]), zoom(doubles[5])]
+    values += [column for column in doubles[6:8] if column is not None]
+    if doubles[8] is not None:
+        values.append(spread(doubles[8], ranges.channel_shift))
+    if doubles[9] is not None and ranges.brightness is not None:
+        values.append(_between(*ranges.brightness, doubles[9]))
+    return values
+
+
+def _draw_image(ranges: Ranges, rng: LegacyRng, height: int, width: int) -> list[float]:
+    """Draw one image's numbers, call by call as Keras does."""
+    values = [rng.uniform(-ranges.rotation, ranges.rotation) if ranges.rotation else 0]
+    values.append(_draw_shift(ranges.height_shift, rng, height))
+    values.append(_draw_shift(ranges.width_shift, rng, width))
+    values.append(rng.uniform(-ranges.shear, ranges.shear) if ranges.shear else 0)
+    values.extend((1, 1) if tuple(ranges.zoom) == (1, 1) else rng.uniform(*ranges.zoom, 2))
+    values.extend(rng.random_sample(2))
+    if ranges.channel_shift != 0:
+        values.append(rng.uniform(-ranges.channel_shift, ranges.channel_shift))
+    if ranges.brightness is not None:
+        values.append(rng.uniform(*ranges.brightness))
+    return values
+
+
+def _draw_shift(extent: ShiftRange, rng: LegacyRng, size: int) -> float:
+    """Draw one shift in pixels; fractions (every value below 1) count in image sizes."""
+    if np.size(extent) == 0 or (np.ndim(extent) == 0 and not extent):
+        return 0.0
+    if _is_choice(extent):
+        shift = rng.choice(extent)
+        shift = shift * rng.choice([-1, 1])
+    else:
+        shift = rng.uniform(-extent, extent)  # type: ignore[operator]
+    return float(shift * size if np.max(extent) < 1 else shift)
+
+
+def _name_columns(ranges: Ranges, columns: list[Floats] | Floats) -> Draws:
+    """Give the drawn columns their names; flips happen below one half, where they are on."""
+    theta, tx, ty, shear, zx, zy, horizontal, vertical, *rest = columns
+    remaining = iter(rest)
+    return Draws(
+        theta, tx, ty, shear, zx, zy,
+        flip_horizontal=(horizontal < 0.5) & bool(ranges.horizontal_flip),
+        flip_vertical=(vertical < 0.5) & bool(ranges.vertical_flip),
+        channel_shift_intensity=next(remaining) if ranges.channel_shift != 0 else None,
+        brightness=next(remaining) if ranges.brightness is not None else None,
+    )  # fmt: skip

@@ -1,0 +1,63 @@
+"""One image and a dictionary of parameters, for `Generator.apply_transform`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fastaug.draws import Draws
+from fastaug.errors import check_number
+from fastaug.pipeline import Array, Recipe, transform_images
+
+_NEUTRAL = {"theta": 0.0, "tx": 0.0, "ty": 0.0, "shear": 0.0, "zx": 1.0, "zy": 1.0}
+_FLIPS = ("flip_horizontal", "flip_vertical")
+_OPTIONAL = ("channel_shift_intensity", "brightness")
+
+
+def apply_parameters(recipe: Recipe, x: Array, parameters: dict[str, Any]) -> Array:
+    """Return image `x` changed by Keras' dictionary of parameters.
+
+    A float image keeps its dtype; an integer one too, rounded, unless channel shift or brightness
+    make it float32.
+
+    Raises
+    ------
+    ValueError
+        If `x` is not one image of numbers, or a parameter is unknown.
+    """
+    if x.ndim != 3 or x.dtype.kind not in "biuf" or not x.size:
+        raise ValueError(
+            "x must be one image of rank 3 that holds numbers; found shape "
+            f"{x.shape}, dtype {x.dtype}"
+        )
+    unknown = set(parameters).difference(_NEUTRAL, _FLIPS, _OPTIONAL)
+    if unknown:
+        raise ValueError(f"transform_parameters holds unknown names: {sorted(unknown)}")
+    draws = _draws(parameters)
+    # Integers are computed in float64, which holds those of up to 53 bits.
+    single = x.dtype in (np.float32, np.float16)
+    recipe = replace(recipe, dtype=np.dtype(np.float32 if single else np.float64))
+    image = transform_images(recipe, x[np.newaxis], np.zeros(1, np.intp), draws)[0]
+    if x.dtype.kind == "f":
+        return image.astype(x.dtype, copy=False)
+    if draws.channel_shift_intensity is None and draws.brightness is None:
+        # As SciPy rounds: halves away from zero.
+        return (np.trunc(image + np.copysign(0.5, image))).astype(x.dtype)
+    return image.astype(np.float32)
+
+
+def _draws(parameters: dict[str, Any]) -> Draws:
+    """Return a dictionary of parameters as the draws of a batch of one."""
+    values: dict[str, Any] = {}
+    for name, neutral in _NEUTRAL.items():
+        value = parameters.get(name, neutral)
+        check_number(f"transform_parameters[{name!r}]", value)
+        values[name] = np.array([value], np.float64)
+    for name in _FLIPS:
+        values[name] = np.array([bool(parameters.get(name, False))])
+    for name in _OPTIONAL:
+        value = parameters.get(name)
+        values[name] = None if value is None else np.array([value], np.float64)
+    return Draws(**values)

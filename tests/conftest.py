@@ -1,0 +1,93 @@
+"""Shared fixtures: real data, asymmetric images, and the check that nothing is left behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+# The suite's own process needs one Keras backend; tests of others start processes of their own.
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("FASTAUG_TEST_DATA", ROOT.parent / "shared" / "data"))
+ON_LINUX = Path("/proc/self/fd").is_dir()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder with real photos; a stranger's clone has none."""
+    if not DATA.is_dir():
+        pytest.skip(f"no real images: {DATA} is missing (FASTAUG_TEST_DATA names another folder)")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def photos(real_data: Path) -> Path:
+    """Folder with the sub-folders `train` and `validation`, each with `cat` and `dog`."""
+    return real_data / "dogs_vs_cats"
+
+
+def make_images(
+    count: int, height: int, width: int, channels: int, dtype: str = "uint8", seed: int = 0
+) -> np.ndarray:
+    """Images without any symmetry: noise on a slope that differs by direction and channel."""
+    rng = np.random.default_rng(seed)
+    rows, cols = np.mgrid[0:height, 0:width]
+    slope = (rows * 7 + cols * 3)[..., np.newaxis] + 20 * np.arange(channels)
+    images = (slope + rng.integers(0, 120, (count, height, width, channels))) % 256
+    return images.astype(dtype)
+
+
+@pytest.fixture
+def images() -> Callable[..., np.ndarray]:
+    return make_images
+
+
+def _children() -> set[int]:
+    """Process numbers of living children (zombies too: they were not waited for)."""
+    found: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        try:
+            found.update(map(int, (task / "children").read_text().split()))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def _descriptors() -> set[str]:
+    """Open pipes and pieces of shared memory of this process."""
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            target = os.readlink(entry)
+        except OSError:
+            continue
+        if "fastaug" in target or target.startswith("pipe:"):
+            found.add(target)
+    return found
+
+
+def _threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate() if thread.name.startswith("fastaug")}
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """After every test: no child process, thread, pipe or shared memory of ours is left."""
+    if not ON_LINUX:
+        yield
+        return
+    children, descriptors = _children(), _descriptors()
+    yield
+    gc.collect()
+    assert _threads() == set()
+    assert _children() <= children
+    assert _descriptors() <= descriptors
+    assert not list(Path("/dev/shm").glob("fastaug*"))
