@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from math import floor
 
+import numpy as np
+
 from fastaug.kernels.launch import inner
 
 FILL_MODES = {"constant": 0, "nearest": 1, "reflect": 2, "wrap": 3}
@@ -47,8 +49,18 @@ def fold(position, length, fill_mode):
 
 @inner
 def tap(index, length):
-    """Keep a tap inside; the ones outside repeat the edge pixel or have weight zero."""
-    return min(max(index, 0), length - 1)
+    """Keep a tap inside; the ones outside repeat the edge pixel or have weight zero.
+
+    Unsigned, like every index that is computed here: for a signed one Numba first asks whether it
+    counts from the end, which doubles the time of a pixel (25 against 14 ns).
+    """
+    return np.uintp(min(max(index, 0), length - 1))
+
+
+@inner
+def place(index, length, flipped):
+    """Return where a row or column of a flipped image is stored."""
+    return np.uintp(length - 1 - index if flipped else index)
 
 
 @inner
@@ -72,32 +84,35 @@ def warp_image(image, pull, flip_vertical, flip_horizontal, order, fill_mode, cv
     """
     height, width, channels = image.shape
     for row in range(height):
-        out_row = height - 1 - row if flip_vertical else row
+        out_row = place(row, height, flip_vertical)
+        row_y, row_x = row * pull[0, 0], row * pull[1, 0]
         for col in range(width):
-            out_col = width - 1 - col if flip_horizontal else col
-            y = fold(row * pull[0, 0] + col * pull[0, 1] + pull[0, 2], height, fill_mode)
-            x = fold(row * pull[1, 0] + col * pull[1, 1] + pull[1, 2], width, fill_mode)
+            out_col = place(col, width, flip_horizontal)
+            y = fold(row_y + col * pull[0, 1] + pull[0, 2], height, fill_mode)
+            x = fold(row_x + col * pull[1, 1] + pull[1, 2], width, fill_mode)
             if y <= OUTSIDE or x <= OUTSIDE:
                 for channel in range(channels):
                     out[out_row, out_col, channel] = cval
             elif order == 0:
-                near_row = tap(int(floor(y + 0.5)), height)
-                near_col = tap(int(floor(x + 0.5)), width)
+                near_row, near_col = (
+                    tap(int(floor(y + 0.5)), height),
+                    tap(int(floor(x + 0.5)), width),
+                )
                 for channel in range(channels):
                     out[out_row, out_col, channel] = image[near_row, near_col, channel]
             else:
-                top, left = int(floor(y)), int(floor(x))
-                upper = 1.0 - (y - top)
+                above, before = int(floor(y)), int(floor(x))
+                upper = 1.0 - (y - above)
                 lower = 1.0 - upper
-                before = 1.0 - (x - left)
-                after = 1.0 - before
-                bottom, right = tap(top + 1, height), tap(left + 1, width)
-                top, left = tap(top, height), tap(left, width)
+                nearer = 1.0 - (x - before)
+                farther = 1.0 - nearer
+                top, bottom = tap(above, height), tap(above + 1, height)
+                left, right = tap(before, width), tap(before + 1, width)
                 for channel in range(channels):
-                    value = image[top, left, channel] * upper * before
-                    value += image[top, right, channel] * upper * after
-                    value += image[bottom, left, channel] * lower * before
-                    value += image[bottom, right, channel] * lower * after
+                    value = image[top, left, channel] * upper * nearer
+                    value += image[top, right, channel] * upper * farther
+                    value += image[bottom, left, channel] * lower * nearer
+                    value += image[bottom, right, channel] * lower * farther
                     out[out_row, out_col, channel] = value
 
 
@@ -106,8 +121,8 @@ def copy_image(image, flip_vertical, flip_horizontal, out):
     """Fill `out` with `image`, flipped, without a warp."""
     height, width, channels = image.shape
     for row in range(height):
-        out_row = height - 1 - row if flip_vertical else row
+        out_row = place(row, height, flip_vertical)
         for col in range(width):
-            out_col = width - 1 - col if flip_horizontal else col
+            out_col = place(col, width, flip_horizontal)
             for channel in range(channels):
                 out[out_row, out_col, channel] = image[row, col, channel]
