@@ -96,7 +96,8 @@ class BatchIterator(keras.utils.PyDataset):  # type: ignore[misc]
         self._start = 0  # batches seen when `index_array` was drawn
         self._orders: dict[int, NDArray[np.intp]] = {}
         self._last_asked: Position | None = None
-        self._renew()
+        self._schedule = PassSchedule(len(self), self._shuffle)
+        self._source = self._make_source()
         if image_data_generator is not None:
             image_data_generator.warn_of_quirks(*self._size)
 
@@ -110,8 +111,7 @@ class BatchIterator(keras.utils.PyDataset):  # type: ignore[misc]
         """Start over with the present `batch_size` and `shuffle`."""
         self._schedule = PassSchedule(len(self), self._shuffle)
         self._orders.clear()
-        if hasattr(self, "_source"):
-            self._source.close()
+        self._source.close()
         self._source = self._make_source()
 
     @property
@@ -177,7 +177,7 @@ class BatchIterator(keras.utils.PyDataset):  # type: ignore[misc]
         return shape[1:] if self.data_format == "channels_first" else shape[:2]  # type: ignore[return-value]
 
     def __len__(self) -> int:
-        return -(-self.n // self._batch_size)
+        return (self.n + self._batch_size - 1) // self._batch_size
 
     def __iter__(self) -> BatchIterator:
         return self
@@ -288,9 +288,7 @@ class BatchIterator(keras.utils.PyDataset):  # type: ignore[misc]
         ranges = _STILL if generator is None else ranges_of(generator)
         return draw_batch(ranges, rng, count, *self._size), rng
 
-    def _make(
-        self, wanted: tuple[Position, NDArray[np.intp]], ahead: Sequence[Request]
-    ) -> Any:
+    def _make(self, wanted: tuple[Position, NDArray[np.intp]], ahead: Sequence[Request]) -> Any:
         """Make one batch: the same one whoever asks, whenever."""
         position, rows = wanted
         keras_draws, rng = self._draw(position, len(rows))

@@ -29,8 +29,10 @@ def _warp_steps(generator: Generator) -> list[str]:
         ("width_shift_range", "vertically" if generator.keras_quirks else "horizontally"),
     ):
         value = getattr(generator, name)
-        if name == "height_shift_range" and ranges.height_shift or (
-            name == "width_shift_range" and ranges.width_shift
+        if (
+            name == "height_shift_range"
+            and ranges.height_shift
+            or (name == "width_shift_range" and ranges.width_shift)
         ):
             quirk = ", a quirk of Keras" if generator.keras_quirks else ""
             parts.append(f"shift {moved} by {name}={value!r}{quirk}")

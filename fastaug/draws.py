@@ -63,9 +63,7 @@ class Draws:
     def parameters(self, i: int) -> dict[str, Any]:
         """Return image i's draws as the dictionary of Keras' `get_random_transform`."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {
-            name: None if array is None else array[i].item() for name, array in values.items()
-        }
+        return {name: None if array is None else array[i].item() for name, array in values.items()}
 
 
 def batch_stream(seed: int, batches_seen: int) -> np.random.RandomState:
@@ -84,9 +82,7 @@ def transform_stream(seed: int, batches_seen: int, name: str) -> np.random.Gener
     return np.random.Generator(np.random.Philox(key))
 
 
-def draw_batch(
-    ranges: Ranges, rng: LegacyRng, count: int, height: int, width: int
-) -> Draws:
+def draw_batch(ranges: Ranges, rng: LegacyRng, count: int, height: int, width: int) -> Draws:
     """Draw for `count` images what Keras 3.15's `get_random_transform` draws, in its order.
 
     Keras draws image by image.  As long as every number is one double, that is the order of one
@@ -95,7 +91,7 @@ def draw_batch(
     """
     if _is_choice(ranges.height_shift) or _is_choice(ranges.width_shift):
         rows = [_draw_image(ranges, rng, height, width) for _ in range(count)]
-        columns = np.array(rows, dtype=np.float64).reshape(count, -1).T
+        columns = list(np.array(rows, dtype=np.float64).reshape(count, -1).T)
     else:
         columns = _draw_doubles(ranges, rng, count, height, width)
     return _name_columns(ranges, columns)
@@ -174,7 +170,7 @@ def _draw_shift(extent: ShiftRange, rng: LegacyRng, size: int) -> float:
     return float(shift * size if np.max(extent) < 1 else shift)
 
 
-def _name_columns(ranges: Ranges, columns: list[Floats] | Floats) -> Draws:
+def _name_columns(ranges: Ranges, columns: list[Floats]) -> Draws:
     """Give the drawn columns their names; flips happen below one half, where they are on."""
     theta, tx, ty, shear, zx, zy, horizontal, vertical, *rest = columns
     remaining = iter(rest)

@@ -2,8 +2,8 @@
 
 Keras' `fit` shuffles *batch indices* with a generator of its own, peeks at batches before it
 trains, and lets one pass over the data live across epochs (`steps_per_epoch`).  A `PassSchedule`
-turns its requests into the batches of seeded passes, each given out exactly once.  Pure bookkeeping:
-no pixels, no Keras.
+turns its requests into the batches of seeded passes, each given out exactly once.  Pure
+bookkeeping: no pixels, no Keras.
 """
 
 from __future__ import annotations

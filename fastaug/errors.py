@@ -70,7 +70,7 @@ def check_integer(name: str, value: Any, *, minimum: int, maximum: int | None = 
     """Raise unless `value` is an integer from `minimum` to `maximum`, both accepted."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer, not {value!r} ({type(value).__name__})")
-    if value < minimum or (maximum is not None and value > maximum):
+    if int(value) < minimum or (maximum is not None and int(value) > maximum):
         span = f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
         raise ValueError(f"{name}={value!r} is out of range: it must be {span}")
 

@@ -1,4 +1,4 @@
-"""`Generator`: ImageDataGenerator's interface.  Checks once, in the user's words; builds the rest."""
+"""`Generator`: ImageDataGenerator's interface.  Checks once, builds the rest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastaug.batch_iterator import default_data_format, default_dtype
 from fastaug.describe import describe
@@ -18,6 +17,7 @@ from fastaug.iterators import DataFrameIterator, DirectoryIterator, NumpyArrayIt
 from fastaug.options import (
     check_dtype,
     check_options,
+    drawn_recipe_of,
     ranges_of,
     recipe_of,
     resolve_data_format,
@@ -404,7 +404,7 @@ class Generator:
         -------
         A new image of the same shape.
         """
-        return apply_parameters(recipe_of(self), np.asarray(x), transform_parameters)
+        return apply_parameters(drawn_recipe_of(self), np.asarray(x), transform_parameters)
 
     def random_transform(self, x: Array, seed: int | None = None) -> Array:
         """Return an image with a random augmentation: a draw, then `apply_transform`."""
@@ -425,9 +425,7 @@ class Generator:
         """
         return standardize(recipe_of(self), x)
 
-    def fit(
-        self, x: Any, augment: bool = False, rounds: int = 1, seed: int | None = None
-    ) -> None:
+    def fit(self, x: Any, augment: bool = False, rounds: int = 1, seed: int | None = None) -> None:
         """Compute mean, deviation and whitening from sample data.
 
         Parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,10 +83,9 @@ subset, ignore_class_split, dtype
         self.x = images[part]
         self.x_misc = [other[part] for other in others]
         self.y = None if y is None else y[part]
-        weights = None if sample_weight is None else np.asarray(sample_weight)
         # A quirk of Keras: a subset is taken of images and labels, but not of the weights.
-        whole = weights is None or image_data_generator.keras_quirks
-        self.sample_weight = weights if whole else weights[part]
+        rows = slice(None) if image_data_generator.keras_quirks else part
+        self.sample_weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
         super().__init__(
             image_data_generator,
             n=len(self.x),
@@ -363,10 +363,8 @@ def check_images(x: Any, data_format: str) -> Array:
     """
     images = np.asarray(x)
     if images.dtype == object:
-        try:
+        with contextlib.suppress(TypeError, ValueError):  # told below, with the shape
             images = images.astype(np.float32)
-        except (TypeError, ValueError):
-            pass
     if images.dtype.kind not in "biuf":
         raise ValueError(
             f"`x` must hold real numbers, not dtype {images.dtype} (shape {images.shape})"

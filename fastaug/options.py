@@ -10,6 +10,7 @@ import multiprocessing.pool
 import numbers
 import os
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -149,7 +150,7 @@ def zoom_pair(zoom_range: Any) -> list[float]:
     """Return `zoom_range` as [lowest, highest] factor; a number z means [1 - z, 1 + z]."""
     if isinstance(zoom_range, numbers.Real):
         check_number("zoom_range", zoom_range)
-        return [1 - zoom_range, 1 + zoom_range]  # type: ignore[operator,list-item]
+        return [1 - zoom_range, 1 + zoom_range]  # type: ignore[list-item]
     try:
         return list(check_pair("`zoom_range`", list(zoom_range)))
     except TypeError:
@@ -182,16 +183,26 @@ def _shift_of(value: Any) -> ShiftRange:
     """Return a float where Keras draws with `uniform`, else what it hands to `choice`."""
     if np.ndim(value):
         return list(value) if len(value) else 0.0
-    return int(value) if isinstance(value, numbers.Integral) and value > 0 else float(value)
+    return int(value) if isinstance(value, numbers.Integral) and int(value) > 0 else float(value)
 
 
 def recipe_of(generator: Generator, dtype: Any = None, data_format: str | None = None) -> Recipe:
     """Return what a generator does to every batch; `dtype` and `data_format` override its own."""
-    centered = generator.featurewise_center
-    normalized = generator.featurewise_std_normalization
-    return Recipe(
+    return replace(
+        drawn_recipe_of(generator),
         dtype=np.dtype(generator.dtype if dtype is None else dtype),
         data_format=data_format or generator.data_format,
+        mean=_fitted(generator, "featurewise_center", "mean"),
+        deviation=_fitted(generator, "featurewise_std_normalization", "std"),
+        whitening=_fitted(generator, "zca_whitening", "zca_whitening_matrix"),
+    )
+
+
+def drawn_recipe_of(generator: Generator) -> Recipe:
+    """Return a generator's recipe without the statistics, which it needn't have yet."""
+    return Recipe(
+        dtype=np.dtype(generator.dtype),
+        data_format=generator.data_format,
         fill_mode=generator.fill_mode,
         cval=generator.cval,
         order=generator.interpolation_order,
@@ -201,27 +212,23 @@ def recipe_of(generator: Generator, dtype: Any = None, data_format: str | None =
         rescale=generator.rescale,
         samplewise_center=bool(generator.samplewise_center),
         samplewise_normalize=bool(generator.samplewise_std_normalization),
-        mean=_fitted(generator.mean, "featurewise_center") if centered else None,
-        deviation=_fitted(generator.std, "featurewise_std_normalization") if normalized else None,
-        whitening=(
-            _fitted(generator.zca_whitening_matrix, "zca_whitening")
-            if generator.zca_whitening
-            else None
-        ),
         threads=generator.threads,
     )
 
 
-def _fitted(statistic: Any, option: str) -> Any:
-    """Return a statistic, or None with Keras' warning if the generator wasn't fitted."""
-    if statistic is None:
+def _fitted(generator: Generator, option: str, statistic: str) -> Any:
+    """Return a statistic if its option is on; None, with Keras' warning, if it is missing."""
+    if not getattr(generator, option):
+        return None
+    value = getattr(generator, statistic)
+    if value is None:
         warnings.warn(
             f"This Generator specifies `{option}`, but it hasn't been fit on any training data. "
             "Fit it first by calling `.fit(numpy_data)`.",
             stacklevel=2,
         )
         return None
-    return np.asarray(statistic)
+    return np.asarray(value)
 
 
 def visible_quirks(generator: Generator, height: int, width: int) -> list[str]:

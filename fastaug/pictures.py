@@ -41,9 +41,7 @@ class PictureSaver:
         known = sorted(extension[1:] for extension in Image.registered_extensions())
         check_one_of("save_format", self.format, known)
 
-    def save(
-        self, batch: NDArray[Any], rows: NDArray[np.intp], rng: np.random.RandomState
-    ) -> None:
+    def save(self, batch: NDArray[Any], rows: NDArray[np.intp], rng: np.random.RandomState) -> None:
         """Save a batch; each image's values are spread over 0 to 255."""
         kind = Image.registered_extensions()[f".{self.format}"]
         for image, row in zip(batch, rows, strict=True):

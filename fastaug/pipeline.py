@@ -117,9 +117,7 @@ def make_batch(recipe: Recipe, images: Array, rows: NDArray[np.intp], draws: Bat
     return _as_output(batch, recipe.dtype)
 
 
-def transform_images(
-    recipe: Recipe, images: Array, rows: NDArray[np.intp], draws: Draws
-) -> Array:
+def transform_images(recipe: Recipe, images: Array, rows: NDArray[np.intp], draws: Draws) -> Array:
     """Return a batch after all that Keras draws, not standardised, in the working dtype."""
     batch = empty_batch((len(rows), *images.shape[1:]), recipe.working_dtype)
     recipe = replace(recipe, transforms=())
@@ -263,7 +261,9 @@ def _preprocess(recipe: Recipe, batch: Array, samples: NDArray[np.intp]) -> None
                 error.add_note(f"raised by {where}")
             raise
         if result.dtype.kind not in "biuf":
-            raise ValueError(f"{where}, returned {result!r:.60}; it must return an array of numbers")
+            raise ValueError(
+                f"{where}, returned {result!r:.60}; it must return an array of numbers"
+            )
         if result.shape not in (image.shape, tuple(one_channel)):
             raise ValueError(
                 f"{where}, returned shape {result.shape}; it must return {image.shape}"

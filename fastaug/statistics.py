@@ -14,7 +14,7 @@ import numpy as np
 from fastaug.draws import batch_stream, draw_batch
 from fastaug.errors import check_integer
 from fastaug.iterators import check_images
-from fastaug.options import ranges_of, recipe_of
+from fastaug.options import drawn_recipe_of, ranges_of
 from fastaug.pipeline import EPSILON, Array, Recipe, transform_images
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def fit_statistics(
     Keras 3.15, `ImageDataGenerator.fit`: rescaled first, augmented then, in the generator's dtype.
     """
     check_integer("rounds", rounds, minimum=1)
-    recipe = recipe_of(generator)
+    recipe = drawn_recipe_of(generator)
     # A copy, because it is centred in place below.
     images = np.array(check_images(x, generator.data_format), dtype=recipe.working_dtype)
     if generator.rescale:

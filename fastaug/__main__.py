@@ -1,0 +1,8 @@
+"""`python -m fastaug`."""
+
+import sys
+
+from fastaug.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
