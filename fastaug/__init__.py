@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastaug import transforms as transforms
+    from fastaug.array_iterator import NumpyArrayIterator as NumpyArrayIterator
     from fastaug.errors import DecodeError as DecodeError
     from fastaug.errors import WorkerError as WorkerError
+    from fastaug.file_iterators import DataFrameIterator as DataFrameIterator
+    from fastaug.file_iterators import DirectoryIterator as DirectoryIterator
     from fastaug.generator import Generator as Generator
-    from fastaug.iterators import DataFrameIterator as DataFrameIterator
-    from fastaug.iterators import DirectoryIterator as DirectoryIterator
-    from fastaug.iterators import NumpyArrayIterator as NumpyArrayIterator
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "DataFrameIterator": "fastaug.iterators",
+    "DataFrameIterator": "fastaug.file_iterators",
     "DecodeError": "fastaug.errors",
-    "DirectoryIterator": "fastaug.iterators",
+    "DirectoryIterator": "fastaug.file_iterators",
     "Generator": "fastaug.generator",
-    "NumpyArrayIterator": "fastaug.iterators",
+    "NumpyArrayIterator": "fastaug.array_iterator",
     "WorkerError": "fastaug.errors",
     "transforms": "fastaug.transforms",
 }

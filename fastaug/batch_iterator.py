@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from fastaug.draws import SEEDS, Draws, Ranges, batch_stream, draw_batch
 from fastaug.epochs import PassSchedule, Position, following
-from fastaug.errors import check_integer
-from fastaug.options import ranges_of, recipe_of
+from fastaug.errors import check_integer, check_one_of
+from fastaug.options import DATA_FORMATS, ranges_of, recipe_of
 from fastaug.pictures import PictureSaver
 from fastaug.pipeline import BatchDraws, Recipe, make_batch
 from fastaug.sources import Request, Source
@@ -42,6 +42,20 @@ def default_data_format() -> str:
 def default_dtype() -> str:
     """Return Keras' `floatx`."""
     return str(keras.config.floatx())
+
+
+def checked_format(data_format: str | None) -> str:
+    """Return a data format, Keras' own for None; ValueError for an unknown one."""
+    if data_format is None:
+        return default_data_format()
+    check_one_of("data_format", data_format, DATA_FORMATS)
+    return data_format
+
+
+def say(message: str) -> None:
+    """Print as Keras does, where its interactive logging is on."""
+    if keras.config.is_interactive_logging_enabled():
+        print(message, flush=True)  # noqa: T201 - Keras prints the same line
 
 
 class BatchIterator(keras.utils.PyDataset):  # type: ignore[misc]

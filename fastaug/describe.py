@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from fastaug.options import ranges_of
 from fastaug.transforms import Geometric
 
 if TYPE_CHECKING:
     from fastaug.generator import Generator
+
+
+def changed_options(given: dict[str, Any], function: Any) -> dict[str, Any]:
+    """Return those of the given arguments that differ from a function's defaults."""
+    defaults = {name: one.default for name, one in signature(function).parameters.items()}
+    return {
+        name: value
+        for name, value in given.items()
+        if value is not defaults[name] and not np.array_equal(value, defaults[name])
+    }
 
 
 def describe(generator: Generator) -> str:

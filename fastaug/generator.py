@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fastaug.array_iterator import NumpyArrayIterator
 from fastaug.batch_iterator import default_data_format, default_dtype
-from fastaug.describe import describe
+from fastaug.describe import changed_options, describe
 from fastaug.draws import batch_stream, draw_batch
-from fastaug.iterators import DataFrameIterator, DirectoryIterator, NumpyArrayIterator
+from fastaug.file_iterators import DataFrameIterator, DirectoryIterator
 from fastaug.options import (
     check_dtype,
     check_options,
     drawn_recipe_of,
+    drop_old_arguments,
     ranges_of,
     recipe_of,
     resolve_data_format,
@@ -217,12 +218,7 @@ class Generator:
                 )
 
     def __repr__(self) -> str:
-        defaults = {name: one.default for name, one in signature(type(self)).parameters.items()}
-        changed = {
-            name: value
-            for name, value in self._given.items()
-            if value is not defaults[name] and not np.array_equal(value, defaults[name])
-        }
+        changed = changed_options(self._given, type(self))
         return f"Generator({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
 
     def describe(self) -> None:
@@ -244,22 +240,7 @@ class Generator:
         subset: str | None = None,
     ) -> NumpyArrayIterator:
         """Iterate over images in memory, with Keras' parameters; see `NumpyArrayIterator`."""
-        return NumpyArrayIterator(
-            x,
-            y,
-            self,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            sample_weight=sample_weight,
-            seed=seed,
-            data_format=self.data_format,
-            save_to_dir=save_to_dir,
-            save_prefix=save_prefix,
-            save_format=save_format,
-            ignore_class_split=ignore_class_split,
-            subset=subset,
-            dtype=self.dtype,
-        )
+        return NumpyArrayIterator(**self._with_formats(locals()))
 
     def flow_from_directory(
         self,
@@ -280,26 +261,7 @@ class Generator:
         keep_aspect_ratio: bool = False,
     ) -> DirectoryIterator:
         """Iterate over a folder of class sub-folders; see `DirectoryIterator`."""
-        return DirectoryIterator(
-            directory,
-            self,
-            target_size=target_size,
-            color_mode=color_mode,
-            keep_aspect_ratio=keep_aspect_ratio,
-            classes=classes,
-            class_mode=class_mode,
-            data_format=self.data_format,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            seed=seed,
-            save_to_dir=save_to_dir,
-            save_prefix=save_prefix,
-            save_format=save_format,
-            follow_links=follow_links,
-            subset=subset,
-            interpolation=interpolation,
-            dtype=self.dtype,
-        )
+        return DirectoryIterator(**self._with_formats(locals()))
 
     def flow_from_dataframe(
         self,
@@ -328,15 +290,7 @@ class Generator:
         `keep_aspect_ratio` is accepted too, and so are Keras' old `has_ext`, `sort` and
         `drop_duplicates`, which change nothing.
         """
-        keep_aspect_ratio = bool(kwargs.pop("keep_aspect_ratio", False))
-        for name, advice in _OLD_DATAFRAME_ARGUMENTS.items():
-            if name in kwargs:
-                del kwargs[name]
-                warnings.warn(f"{name} is deprecated, {advice}", DeprecationWarning, stacklevel=2)
-        if kwargs:
-            raise TypeError(
-                f"flow_from_dataframe() got an unexpected keyword argument {next(iter(kwargs))!r}"
-            )
+        keep_aspect_ratio = drop_old_arguments(kwargs)
         if class_mode == "other":
             warnings.warn(
                 '`class_mode="other"` is deprecated, please use `class_mode="raw"`.',
@@ -344,30 +298,15 @@ class Generator:
                 stacklevel=2,
             )
             class_mode = "raw"
-        return DataFrameIterator(
-            dataframe,
-            directory,
-            self,
-            x_col=x_col,
-            y_col=y_col,
-            weight_col=weight_col,
-            target_size=target_size,
-            color_mode=color_mode,
-            keep_aspect_ratio=keep_aspect_ratio,
-            classes=classes,
-            class_mode=class_mode,
-            data_format=self.data_format,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            seed=seed,
-            save_to_dir=save_to_dir,
-            save_prefix=save_prefix,
-            save_format=save_format,
-            subset=subset,
-            interpolation=interpolation,
-            validate_filenames=validate_filenames,
-            dtype=self.dtype,
-        )
+        options = self._with_formats(locals())
+        del options["kwargs"]
+        return DataFrameIterator(**options)
+
+    def _with_formats(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Turn the local variables of a `flow` method into its iterator's arguments."""
+        options = {name: value for name, value in options.items() if name != "self"}
+        formats = {"data_format": self.data_format, "dtype": self.dtype}
+        return {**options, **formats, "image_data_generator": self}
 
     def get_random_transform(
         self, img_shape: tuple[int, ...], seed: int | None = None
@@ -449,12 +388,3 @@ class Generator:
                 "keras_quirks=False does what the documentation says.",
                 stacklevel=5,
             )
-
-
-_OLD_DATAFRAME_ARGUMENTS = {
-    "has_ext": "filenames in the dataframe have to match the exact filenames in disk.",
-    "sort": "batches will be created in the same order than the filenames provided if `shuffle` "
-    "is set to `False`.",
-    "drop_duplicates": "you can drop duplicates by using the pandas.DataFrame.drop_duplicates "
-    "method.",
-}

@@ -247,3 +247,30 @@ def visible_quirks(generator: Generator, height: int, width: int) -> list[str]:
             f"{(height - 1) / 2}) (row, col), which is not their centre"
         )
     return quirks
+
+
+def drop_old_arguments(kwargs: dict[str, Any]) -> bool:
+    """Check the extra arguments of `flow_from_dataframe` and return `keep_aspect_ratio`.
+
+    Keras' old `has_ext`, `sort` and `drop_duplicates` change nothing but a warning.
+    """
+    kwargs = dict(kwargs)
+    keep_aspect_ratio = bool(kwargs.pop("keep_aspect_ratio", False))
+    for name, advice in _OLD_DATAFRAME_ARGUMENTS.items():
+        if name in kwargs:
+            del kwargs[name]
+            warnings.warn(f"{name} is deprecated, {advice}", DeprecationWarning, stacklevel=3)
+    if kwargs:
+        raise TypeError(
+            f"flow_from_dataframe() got an unexpected keyword argument {next(iter(kwargs))!r}"
+        )
+    return keep_aspect_ratio
+
+
+_OLD_DATAFRAME_ARGUMENTS = {
+    "has_ext": "filenames in the dataframe have to match the exact filenames in disk.",
+    "sort": "batches will be created in the same order than the filenames provided if `shuffle` "
+    "is set to `False`.",
+    "drop_duplicates": "you can drop duplicates by using the pandas.DataFrame.drop_duplicates "
+    "method.",
+}

@@ -17,6 +17,15 @@ from fastaug.pipeline import channels_last
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
+def picture_saver(
+    folder: str | Path | None, prefix: str, extension: str, data_format: str, numbers: int
+) -> PictureSaver | None:
+    """Return what saves pictures, or None without a folder; see `PictureSaver`."""
+    if folder is None or folder == "":
+        return None
+    return PictureSaver(Path(folder), prefix, extension, data_format, numbers)
+
+
 @dataclass(frozen=True, slots=True)
 class PictureSaver:
     """Write every image of a batch to `folder`, as Keras' `save_to_dir` does.

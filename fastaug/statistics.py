@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastaug.array_iterator import check_images
 from fastaug.draws import batch_stream, draw_batch
 from fastaug.errors import check_integer
-from fastaug.iterators import check_images
 from fastaug.options import drawn_recipe_of, ranges_of
 from fastaug.pipeline import EPSILON, Array, Recipe, transform_images
 

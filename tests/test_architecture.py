@@ -8,9 +8,10 @@ import sys
 import time
 from pathlib import Path
 
-import fastaug
 import pytest
 from conftest import ROOT
+
+import fastaug
 
 PACKAGE = ROOT / "fastaug"
 
@@ -43,7 +44,8 @@ RANKS = [
     "fastaug.epochs",
     "fastaug.options",
     "fastaug.batch_iterator",
-    "fastaug.iterators",
+    "fastaug.array_iterator",
+    "fastaug.file_iterators",
     "fastaug.statistics",
     "fastaug.describe",
     "fastaug.generator",
@@ -101,7 +103,7 @@ def test_files_know_no_kernels(module):
 
 def test_only_iterators_and_the_demo_import_keras():
     users = {module for module, path in MODULES.items() if "keras" in imports_of(path)}
-    assert users == {"fastaug.batch_iterator", "fastaug.iterators", "fastaug.demo"}
+    assert users == {"fastaug.batch_iterator", "fastaug.demo"}
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
