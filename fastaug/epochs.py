@@ -24,31 +24,47 @@ class Position(NamedTuple):
 
 
 class PassSchedule:
-    """Bind indices to the batches of one pass after another.
+    """Turn the indices that Keras asks for into the batches of one pass after another.
 
     Parameters
     ----------
     length
         Batches in a pass.
     shuffle
-        True: an index that is asked for during a pass is bound to the next batch of that pass.
+        True: whatever index is asked for gets the next batch of the pass.
         False: index i is always batch i.
 
     Notes
     -----
-    A pass begins with the first request of an epoch and is over when every index was asked for and
-    the epoch has ended.  Until then it goes on across epochs, also for requests between two epochs:
-    TensorFlow's prefetch thread asks ahead while Keras validates.  When no pass is under way,
-    requests outside an epoch are peeks: positional, and without an effect.
+    An epoch is all or nothing.  What it has asked for counts when it ends; what was asked for in an
+    epoch that was broken off, or while Keras sets up (to learn shapes, to build the model), is
+    given out again.  An index that is asked for twice in an epoch gets the same batch twice.
+
+    A pass is over when an epoch has ended and all its batches were given out.  Until then it goes
+    on in the next epoch (`steps_per_epoch`), also for requests between two epochs: TensorFlow's
+    prefetch thread asks ahead while Keras validates.  When no pass is under way, requests outside
+    an epoch are peeks: positional, and without an effect.
     """
 
     def __init__(self, length: int, shuffle: bool) -> None:
         self.length = length
         self.shuffle = shuffle
-        self._pass = 0
-        self._shown = 0  # the pass that peeks see
         self._in_epoch = False
-        self._bound: dict[int, int] = {}
+        self._setting_up = False
+        self._begin_pass(0)
+
+    def _begin_pass(self, number: int) -> None:
+        self._pass = number
+        self._shown = number  # the pass that peeks see
+        self._given = 0  # batches of this pass that were given out ...
+        self._kept = 0  # ... by epochs that have ended
+        self._bound: dict[int, int] = {}  # index -> batch, since the last epoch ended
+
+    def on_set_up(self) -> None:
+        """Keras sets up a `fit`, `evaluate` or `predict`; an epoch under way was broken off."""
+        self._take_back()
+        self._in_epoch = False
+        self._setting_up = True
 
     def on_epoch_begin(self) -> None:
         """Start an epoch: with a new pass, or with the rest of an unfinished one."""
@@ -56,21 +72,34 @@ class PassSchedule:
         self._shown = self._pass
 
     def on_epoch_end(self) -> None:
-        """End an epoch; outside of one, let peeks see the next pass."""
-        if len(self._bound) == self.length:
-            self._pass += 1
-            self._shown = self._pass
+        """End an epoch, or a set-up; outside of both, let peeks see the next pass."""
+        asked = self._given - self._kept
+        if not self._in_epoch or (self._setting_up and asked < self.length):
+            self._take_back()
+            self._shown += not self._given
+        elif self._given >= self.length:
+            self._begin_pass(self._pass + 1)
+        else:
+            self._kept = self._given
             self._bound = {}
-        elif not self._in_epoch and not self._bound:
-            self._shown += 1
-        self._in_epoch = False
+        self._in_epoch = self._setting_up = False
 
     def request(self, index: int) -> Position:
         """Return the batch that answers `index`, 0 <= index < length."""
-        if not self._in_epoch and not self._bound:
+        if not self._in_epoch and not self._given:
             return self._position(self._shown, index)
-        batch = len(self._bound) if self.shuffle else index
-        return self._position(self._pass, self._bound.setdefault(index, batch))
+        if index not in self._bound:
+            # Only after an epoch that Keras broke off without a word does the pass start over here.
+            self._bound[index] = self._given % self.length if self.shuffle else index
+            self._given += 1
+        return self._position(self._pass, self._bound[index])
+
+    def _take_back(self) -> None:
+        """Forget what was asked for since the last epoch ended."""
+        self._given, self._bound = self._kept, {}
+        if self._given and not self.shuffle:
+            # Keras starts over with index 0, and so does the pass.
+            self._begin_pass(self._pass + 1)
 
     def following(self, position: Position, count: int) -> list[Position]:
         """Guess the next `count` batches: the rest of the pass, then the start of the next."""
