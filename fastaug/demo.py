@@ -69,10 +69,21 @@ def _color(rng: np.random.Generator) -> tuple[int, int, int]:
     return red, green, blue
 
 
+def _check_classes(folder: Path) -> None:
+    """Raise unless `folder` has a sub-folder for each of two classes or more."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{str(folder)!r} is not an existing folder")
+    if sum(entry.is_dir() for entry in folder.iterdir()) < 2:
+        raise ValueError(
+            f"{str(folder)!r} must have a sub-folder of pictures for each of two classes or more"
+        )
+
+
 @contextmanager
 def pictures(folder: Path | None) -> Iterator[Path]:
     """Give the user's folder, or a drawn one that is removed afterwards."""
     if folder is not None:
+        _check_classes(folder)
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="fastaug-demo-") as temporary:

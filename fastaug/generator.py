@@ -113,11 +113,11 @@ class Generator:
     >>> import numpy as np
     >>> from fastaug import Generator
     >>> generator = Generator(rotation_range=45, horizontal_flip=True, rescale=1 / 255)
-    >>> images = np.zeros((10, 32, 48, 3), np.uint8)
+    >>> images = np.zeros((10, 32, 32, 3), np.uint8)
     >>> batches = generator.flow(images, np.arange(10), batch_size=4, seed=1)
     >>> x, y = next(batches)
     >>> x.shape, x.dtype
-    ((4, 32, 48, 3), dtype('float32'))
+    ((4, 32, 32, 3), dtype('float32'))
     """
 
     def __init__(

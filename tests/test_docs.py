@@ -1,0 +1,69 @@
+"""What the documents say is so."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+import re
+from importlib import import_module
+
+import pytest
+from conftest import ROOT
+
+import fastaug
+from fastaug import Generator
+
+DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/architecture.md")]
+STUDY = {
+    "rotation_range": 45,
+    "width_shift_range": 0.1,
+    "height_shift_range": 0.1,
+    "zoom_range": [0.8, 1],
+    "channel_shift_range": 20,
+    "horizontal_flip": True,
+    "rescale": 1 / 255.0,
+}
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["fastaug.generator", "fastaug.transforms.quarter_turn", "fastaug.transforms.solarize"],
+)
+def test_examples_run(module):
+    result = doctest.testmod(import_module(module))
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_readme_shows_what_describe_prints(capsys):
+    Generator(**STUDY).describe()
+    assert capsys.readouterr().out.strip() in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+def test_architecture_lists_every_module():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for path in (ROOT / "fastaug").glob("[a-z]*.py"):
+        assert f"`{path.stem}`" in text, path.stem
+
+
+def test_every_parameter_is_documented():
+    text = inspect.getdoc(Generator)
+    for name in inspect.signature(Generator).parameters:
+        assert re.search(rf"^(.*, )?{name}(,.*)?$", text, re.MULTILINE), name
+
+
+def test_own_options_are_in_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    for name, parameter in inspect.signature(Generator).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY and name != "dim_ordering":
+            assert f"| `{name}` |" in readme, name
+
+
+def test_version_is_that_of_the_package():
+    assert f'version = "{fastaug.__version__}"' in (ROOT / "pyproject.toml").read_text()
