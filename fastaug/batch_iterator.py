@@ -62,8 +62,8 @@ class BatchIterator(keras.utils.PyDataset):  # type: ignore[misc]
     """What all iterators share: the order of batches, and how one is made.
 
     `next()` goes round for ever, in the order and with the pixels of Keras' iterators.  `fit`,
-    `evaluate` and `predict` ask by index instead; during a pass they get the same batches, each
-    exactly once (`PassSchedule`).  Both can be used side by side.
+    `evaluate` and `predict` ask by index instead; in an epoch they get the same batches, in the
+    same order, each exactly once (`PassSchedule`).  Both can be used side by side.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ class BatchIterator(keras.utils.PyDataset):  # type: ignore[misc]
         self._shuffle = bool(shuffle)
         self._saver = saver
         self._start = 0  # batches seen when `index_array` was drawn
-        self._orders: dict[int, NDArray[np.intp]] = {}
+        self._orders: dict[tuple[int, int], NDArray[np.intp]] = {}
         self._last_asked: Position | None = None
         self._schedule = PassSchedule(len(self), self._shuffle)
         self._source = self._make_source()
@@ -123,6 +123,7 @@ class BatchIterator(keras.utils.PyDataset):  # type: ignore[misc]
 
     def _renew(self) -> None:
         """Start over with the present `batch_size` and `shuffle`."""
+        self.batch_index = 0
         self._schedule = PassSchedule(len(self), self._shuffle)
         self._orders.clear()
         self._source.close()
@@ -152,6 +153,10 @@ class BatchIterator(keras.utils.PyDataset):  # type: ignore[misc]
     @property
     def workers(self) -> int:
         """Threads of Keras' own enqueuer: always 1, it stays off."""
+        # Keras reads this when it sets up `fit`, `evaluate` or `predict`, and at no other time: the
+        # only sign that the requests to come are not for training yet.
+        with self.lock:
+            self._schedule.on_set_up()
         return 1
 
     @workers.setter
@@ -220,7 +225,7 @@ class BatchIterator(keras.utils.PyDataset):  # type: ignore[misc]
             self._last_asked = position
             wanted = self._request(position)
             ahead = self._ahead(position) if self._shuffle or in_a_row else []
-        return self._make(wanted, ahead)
+        return _in_tuples(self._make(wanted, ahead))
 
     def reset(self) -> None:
         """Let `next()` start a new pass; `fit` is not affected."""
@@ -273,21 +278,22 @@ class BatchIterator(keras.utils.PyDataset):  # type: ignore[misc]
         """Guess what is asked for next: the rest of the pass, then the beginning of the next."""
         generator = self.image_data_generator
         count = READ_AHEAD if generator is None else generator.read_ahead
+        if not len(self):
+            return []
         ahead = (following(position, len(self), steps + 1) for steps in range(count))
         return [self._request(position) for position in ahead]
 
     def _order(self, start: int) -> NDArray[np.intp]:
         """Return the order of the pass that begins when `start` batches were seen."""
-        if not self._shuffle:
-            start = 0
-        if start not in self._orders:
+        key = self._stream_seed, start if self._shuffle else 0  # scripts may change `seed`
+        if key not in self._orders:
             order = np.arange(self.n)
             if self._shuffle:
                 order = batch_stream(self._stream_seed, start).permutation(self.n)
             while len(self._orders) >= _ORDERS_KEPT:
                 self._orders.pop(next(iter(self._orders)))
-            self._orders[start] = order
-        return self._orders[start]
+            self._orders[key] = order
+        return self._orders[key]
 
     @property
     def _stream_seed(self) -> int:
@@ -317,3 +323,16 @@ class BatchIterator(keras.utils.PyDataset):  # type: ignore[misc]
         if self.image_data_generator is None:
             return Recipe(dtype=np.dtype(self.dtype), data_format=self.data_format)
         return recipe_of(self.image_data_generator, self.dtype, self.data_format)
+
+
+def _in_tuples(batch: Any) -> Any:
+    """Return a batch with tuples in place of lists, for several inputs or labels.
+
+    As lists, Keras takes inputs without labels for (inputs, labels), and TensorFlow takes several
+    inputs or labels for one tensor: with Keras' own iterators `fit` fails there.
+    """
+    if isinstance(batch, list):
+        return (tuple(batch),)
+    if isinstance(batch, tuple):
+        return tuple(tuple(part) if isinstance(part, list) else part for part in batch)
+    return batch

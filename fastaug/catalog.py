@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -173,7 +174,7 @@ def scan_dataframe(
         If `class_mode="binary"` does not meet two classes.
     """
     folder = str(directory or "")
-    y_col = _check_columns(dataframe, x_col, y_col, weight_col, class_mode)
+    _check_columns(dataframe, x_col, y_col, weight_col, class_mode)
     names = dataframe[x_col].tolist()
     if not all(isinstance(name, str) for name in names):
         raise TypeError(f"All values in column x_col={x_col} must be strings.")
@@ -203,7 +204,7 @@ def scan_dataframe(
 
 def _check_columns(
     dataframe: Any, x_col: str, y_col: Any, weight_col: str | None, class_mode: str | None
-) -> Any:
+) -> None:
     if class_mode == "multi_output" and not isinstance(y_col, list):
         raise TypeError(
             f'If class_mode="{class_mode}", y_col must be a list. Received {type(y_col).__name__}.'
@@ -220,7 +221,6 @@ def _check_columns(
                 )
     if weight_col is not None and np.asarray(dataframe[weight_col]).dtype.kind not in "iufb":
         raise TypeError(f"Column weight_col={weight_col} must be numeric.")
-    return y_col
 
 
 def _check_labels(
@@ -235,11 +235,9 @@ def _check_labels(
                 f"Found {label!r} ({type(label).__name__})."
             )
     if class_mode == "binary":
-        count = len(set(classes) if classes else set(labels))
+        count = len(set(classes or labels))
         if count != 2:
-            raise ValueError(
-                f'If class_mode="binary" there must be 2 classes. Found {count} classes.'
-            )
+            raise ValueError(f'If class_mode="binary" there must be 2 classes. Found {count}.')
 
 
 def _valid_rows(names: list[str], folder: str, x_col: str) -> list[int]:
@@ -247,24 +245,16 @@ def _valid_rows(names: list[str], folder: str, x_col: str) -> list[int]:
     rows = [
         row
         for row, name in enumerate(names)
-        if name.lower().endswith(EXTENSIONS) and _is_file(folder, name)
+        if name.lower().endswith(EXTENSIONS) and os.path.isfile(os.path.join(folder, name))  # noqa: PTH113, PTH118
     ]
     if len(rows) < len(names):
-        missing = set(range(len(names))).difference(rows)
-        example = names[min(missing)]
+        missing = sorted(set(range(len(names))).difference(rows))
         warnings.warn(
-            f'Found {len(missing)} invalid image filename(s) in x_col="{x_col}", '
-            f"the first of them {example!r}. These filename(s) will be ignored.",
-            stacklevel=6,
+            f'Found {len(missing)} invalid image filename(s) in x_col="{x_col}", the first of '
+            f"them {names[missing[0]]!r}. These filename(s) will be ignored.",
+            stacklevel=5,
         )
     return rows
-
-
-def _is_file(folder: str, name: str) -> bool:
-    try:
-        return os.path.isfile(os.path.join(folder, name))  # noqa: PTH113, PTH118
-    except ValueError:  # a NUL in the name
-        return False
 
 
 def _number_labels(
@@ -277,14 +267,13 @@ def _number_labels(
         names = sorted({name for row in rows for name in _names_of(labels[row])})
     indices = {name: number for number, name in enumerate(names)}
     numbers: list[Any] = [None] * len(labels)
-    kept, unknown = [], {}
+    kept: list[int] = []
+    unknown: Counter[str] = Counter()
     for row in rows:
-        known = [name for name in _names_of(labels[row]) if name in indices]
-        for name in _names_of(labels[row]):
-            if name not in indices:
-                unknown[name] = unknown.get(name, 0) + 1
-        if known or not classes:
-            found = [indices[name] for name in known]
+        given = _names_of(labels[row])
+        unknown.update(name for name in given if name not in indices)
+        found = [indices[name] for name in given if name in indices]
+        if found or not classes:
             numbers[row] = found[0] if isinstance(labels[row], str) else found
             kept.append(row)
     if unknown:
@@ -292,7 +281,7 @@ def _number_labels(
             f'y_col="{y_col}" holds labels that are not in classes={names!r}: '
             f"{', '.join(f'{name!r} ({count}x)' for name, count in unknown.items())}. "
             f"{len(rows) - len(kept)} row(s) will be ignored.",
-            stacklevel=6,
+            stacklevel=5,
         )
     return kept, numbers, indices
 

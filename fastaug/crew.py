@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -147,7 +147,7 @@ class Crew:
         self.workers: dict[int, WorkerProcess] = {}
         self.busy: dict[int, Task] = {}
         self.obituaries: list[str] = []  # how workers ended, until the consumer was told
-        self.failure: str | None = None  # why workers can't be started, until it was told
+        self.failure: str | None = None  # why workers can't be started; stops all threads
         self.closed = False
         self.owner = os.getpid()
         self._threads: list[threading.Thread] = []
@@ -162,6 +162,13 @@ class Crew:
                 thread = threading.Thread(target=self._tend, args=(number,), name=name, daemon=True)
                 thread.start()
                 self._threads.append(thread)
+
+    def retry(self) -> None:
+        """Forget that workers could not be started: what was wrong may be mended."""
+        with self.lock:
+            if self.failure:
+                self.failure = None
+                self.changed.notify_all()
 
     def progress(self) -> object:
         """Return something that changes whenever a worker gets on."""
@@ -261,19 +268,18 @@ class Crew:
                 return
             if worker is None or not worker.interrupted:
                 self._take_note(number, worker, task, end)
-            self.tasks.appendleft(task)
-            if task.ticket.released:
-                self.tasks.popleft()
+            if task.slots and task.ticket.released:
                 self._finish(task.ticket, task.slots, {})
+            elif task.slots:
+                self.tasks.appendleft(task)
             self.changed.notify_all()
 
-    def _take_note(
-        self, number: int, worker: WorkerProcess | None, task: Task, end: str
-    ) -> None:
+    def _take_note(self, number: int, worker: WorkerProcess | None, task: Task, end: str) -> None:
         """Write down a death that was not our doing, and name a file that is guilty of two."""
         if worker is None or not worker.ready:
             self._starts_lost += 1
-            if self._starts_lost >= _STARTS_LOST or "killed" not in end:
+            killed = worker is not None and worker.process.returncode < 0
+            if not killed or self._starts_lost >= _STARTS_LOST:
                 self.failure = (
                     f"a decode process could not start: it {end}; what it printed on stderr "
                     "may say why, and workers=0 decodes without processes"
@@ -281,18 +287,16 @@ class Crew:
                 return
         self.obituaries.append(end)
         ticket, slot = task.ticket, int(self._notes[number]) - 1
-        if slot in ticket.suspects & set(task.slots):
+        if slot in task.slots and slot in ticket.suspects:
             task.slots.remove(slot)
             reason = f"its decode process {end}, and so did another one before"
             self._finish(ticket, [slot], {slot: DecodeError(ticket.paths[slot], reason)})
-        elif slot >= 0:
+        else:
             ticket.suspects.add(slot)
 
-    def _finish(
-        self, ticket: Ticket, slots: Iterable[int], errors: dict[int, DecodeError]
-    ) -> None:
+    def _finish(self, ticket: Ticket, slots: Sequence[int], errors: dict[int, DecodeError]) -> None:
         ticket.errors |= errors
-        ticket.remaining -= len(list(slots))
+        ticket.remaining -= len(slots)
         if ticket.released and not ticket.remaining:
             self.free.append(ticket.place)
         self.changed.notify_all()

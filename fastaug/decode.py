@@ -20,10 +20,6 @@ from PIL import Image
 from fastaug.errors import DecodeError
 
 CHANNELS = {"rgb": 3, "rgba": 4, "grayscale": 1}
-# Pillow knows a format once its plug-in is imported: 25 ms for these, 60 ms for all of Pillow's.
-for _plugin in ("Bmp", "Gif", "Jpeg", "Jpeg2K", "Mpo", "Png", "Ppm", "Tiff", "WebP"):
-    import_module(f"PIL.{_plugin}ImagePlugin")
-
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -35,6 +31,9 @@ INTERPOLATIONS = {
 # What the accepted extensions stand for, and the formats that people rename to them.  Others, such
 # as EPS, start interpreters or external programs.  JPEG includes MPO.
 FORMATS = ("BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+# Pillow knows a format once its plug-in is imported: 25 ms for these, 60 ms for all of Pillow's.
+for _plugin in ("Bmp", "Gif", "Jpeg", "Jpeg2K", "Mpo", "Png", "Ppm", "Tiff", "WebP"):
+    import_module(f"PIL.{_plugin}ImagePlugin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ def _reason(error: Exception) -> str:
 def _read(path: str) -> bytes:
     """Return a regular file's bytes; a FIFO would block for ever."""
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-    descriptor = os.open(os.path.abspath(path), flags)  # noqa: PTH100
+    descriptor = os.open(path, flags)
     with open(descriptor, "rb") as file:  # noqa: PTH123
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ValueError("not a regular file")

@@ -91,7 +91,8 @@ def draw_batch(ranges: Ranges, rng: LegacyRng, count: int, height: int, width: i
     """
     if _is_choice(ranges.height_shift) or _is_choice(ranges.width_shift):
         rows = [_draw_image(ranges, rng, height, width) for _ in range(count)]
-        columns = list(np.array(rows, dtype=np.float64).reshape(count, -1).T)
+        numbers = 8 + (ranges.channel_shift != 0) + (ranges.brightness is not None)
+        columns = list(np.array(rows, dtype=np.float64).reshape(count, numbers).T)
     else:
         columns = _draw_doubles(ranges, rng, count, height, width)
     return _name_columns(ranges, columns)

@@ -36,14 +36,13 @@ class PassSchedule:
 
     Notes
     -----
-    An epoch is all or nothing.  What it has asked for counts when it ends; what was asked for in an
-    epoch that was broken off, or while Keras sets up (to learn shapes, to build the model), is
-    given out again.  An index that is asked for twice in an epoch gets the same batch twice.
+    During an epoch an index that is asked for twice gets the same batch twice; the next epoch may
+    ask for it anew.  A pass is over when an epoch has ended and all its batches were given out.
+    Until then it goes on in the next epoch (`steps_per_epoch`, or one that was broken off), also
+    for requests between two epochs: TensorFlow's prefetch thread asks ahead while Keras validates.
 
-    A pass is over when an epoch has ended and all its batches were given out.  Until then it goes
-    on in the next epoch (`steps_per_epoch`), also for requests between two epochs: TensorFlow's
-    prefetch thread asks ahead while Keras validates.  When no pass is under way, requests outside
-    an epoch are peeks: positional, and without an effect.
+    What Keras asks for while it sets up (to learn shapes, to build the model) is given out again.
+    When no pass is under way, requests outside an epoch are peeks: positional, without an effect.
     """
 
     def __init__(self, length: int, shuffle: bool) -> None:
@@ -62,9 +61,11 @@ class PassSchedule:
 
     def on_set_up(self) -> None:
         """Keras sets up a `fit`, `evaluate` or `predict`; an epoch under way was broken off."""
-        self._take_back()
-        self._in_epoch = False
-        self._setting_up = True
+        if self._in_epoch:
+            self._keep()
+        else:
+            self._take_back()
+        self._in_epoch, self._setting_up = False, True
 
     def on_epoch_begin(self) -> None:
         """Start an epoch: with a new pass, or with the rest of an unfinished one."""
@@ -73,15 +74,13 @@ class PassSchedule:
 
     def on_epoch_end(self) -> None:
         """End an epoch, or a set-up; outside of both, let peeks see the next pass."""
-        asked = self._given - self._kept
-        if not self._in_epoch or (self._setting_up and asked < self.length):
-            self._take_back()
-            self._shown += not self._given
-        elif self._given >= self.length:
-            self._begin_pass(self._pass + 1)
+        whole = self._given - self._kept >= self.length
+        if self._in_epoch and (whole or not self._setting_up):
+            self._keep()
         else:
-            self._kept = self._given
-            self._bound = {}
+            self._take_back()
+            if not self._given:
+                self._shown += 1
         self._in_epoch = self._setting_up = False
 
     def request(self, index: int) -> Position:
@@ -89,21 +88,25 @@ class PassSchedule:
         if not self._in_epoch and not self._given:
             return self._position(self._shown, index)
         if index not in self._bound:
-            # Only after an epoch that Keras broke off without a word does the pass start over here.
+            # A whole epoch after one that was broken off gets the rest of the pass first, and then
+            # the batches that the broken one has had: every batch once.
             self._bound[index] = self._given % self.length if self.shuffle else index
             self._given += 1
         return self._position(self._pass, self._bound[index])
 
+    def _keep(self) -> None:
+        """Count what was asked for as used up."""
+        if self._given >= self.length:
+            self._begin_pass(self._pass + 1)
+        else:
+            self._kept, self._bound = self._given, {}
+
     def _take_back(self) -> None:
-        """Forget what was asked for since the last epoch ended."""
+        """Give out again what was asked for since the last epoch ended."""
         self._given, self._bound = self._kept, {}
         if self._given and not self.shuffle:
-            # Keras starts over with index 0, and so does the pass.
+            # Keras starts over, and without an order of our own so does the pass.
             self._begin_pass(self._pass + 1)
-
-    def following(self, position: Position, count: int) -> list[Position]:
-        """Guess the next `count` batches: the rest of the pass, then the start of the next."""
-        return [following(position, self.length, ahead) for ahead in range(1, count + 1)]
 
     def _position(self, number: int, batch: int) -> Position:
         start = number * self.length

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -41,6 +42,14 @@ class ColumnError(KeyError, ValueError):
 
 class WorkerError(RuntimeError):
     """The pool of decode processes cannot do its work, for a reason that is no file's fault."""
+
+
+def users_stacklevel() -> int:
+    """Return the `stacklevel` with which the caller's warning names the user's line, not ours."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_globals["__name__"].partition(".")[0] == "fastaug" and frame.f_back is not None:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def listed(values: Iterable[object]) -> str:

@@ -13,6 +13,7 @@ from fastaug.array_iterator import NumpyArrayIterator
 from fastaug.batch_iterator import default_data_format, default_dtype
 from fastaug.describe import changed_options, describe
 from fastaug.draws import batch_stream, draw_batch
+from fastaug.errors import users_stacklevel
 from fastaug.file_iterators import DataFrameIterator, DirectoryIterator
 from fastaug.options import (
     check_dtype,
@@ -386,5 +387,5 @@ class Generator:
             warnings.warn(
                 f"as in Keras, {'; and '.join(quirks)}. "
                 "keras_quirks=False does what the documentation says.",
-                stacklevel=5,
+                stacklevel=users_stacklevel(),
             )

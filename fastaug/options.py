@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastaug.draws import Ranges, ShiftRange
-from fastaug.errors import check_integer, check_number, check_one_of, check_pair
+from fastaug.errors import (
+    check_integer,
+    check_number,
+    check_one_of,
+    check_pair,
+    users_stacklevel,
+)
 from fastaug.kernels.warp import FILL_MODES
 from fastaug.pipeline import DTYPES, Recipe
 from fastaug.spline import require_ndimage
@@ -225,7 +231,7 @@ def _fitted(generator: Generator, option: str, statistic: str) -> Any:
         warnings.warn(
             f"This Generator specifies `{option}`, but it hasn't been fit on any training data. "
             "Fit it first by calling `.fit(numpy_data)`.",
-            stacklevel=2,
+            stacklevel=users_stacklevel(),
         )
         return None
     return np.asarray(value)

@@ -15,6 +15,8 @@ import os
 import secrets
 from typing import Any
 
+from fastaug.errors import check_one_of
+
 KINDS = ("memfd", "shm", "tag")
 # Tests run the ways of other systems by setting this.
 KIND_VARIABLE = "FASTAUG_SHARED_MEMORY"
@@ -24,7 +26,9 @@ def default_kind() -> str:
     """Return the way of this system, unless the environment asks for another."""
     if os.name == "nt":
         return "tag"
-    return os.environ.get(KIND_VARIABLE) or ("memfd" if hasattr(os, "memfd_create") else "shm")
+    kind = os.environ.get(KIND_VARIABLE) or ("memfd" if hasattr(os, "memfd_create") else "shm")
+    check_one_of(KIND_VARIABLE, kind, KINDS)
+    return kind
 
 
 class SharedMemory:
@@ -73,6 +77,7 @@ class SharedMemory:
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
+        del self.buffer
 
 
 def attach(address: dict[str, Any]) -> mmap.mmap:

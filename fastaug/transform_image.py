@@ -19,8 +19,8 @@ _OPTIONAL = ("channel_shift_intensity", "brightness")
 def apply_parameters(recipe: Recipe, x: Array, parameters: dict[str, Any]) -> Array:
     """Return image `x` changed by Keras' dictionary of parameters.
 
-    A float image keeps its dtype; an integer one too, rounded, unless channel shift or brightness
-    make it float32.
+    A float image keeps its dtype; an integer one too, rounded, unless a channel shift makes it
+    float64, or a brightness float32.
 
     Raises
     ------
@@ -36,16 +36,25 @@ def apply_parameters(recipe: Recipe, x: Array, parameters: dict[str, Any]) -> Ar
     if unknown:
         raise ValueError(f"transform_parameters holds unknown names: {sorted(unknown)}")
     draws = _draws(parameters)
-    # Integers are computed in float64, which holds those of up to 53 bits.
+    if x.dtype.kind == "f":
+        return _transform(recipe, x, draws).astype(x.dtype, copy=False)
+    moved = _transform(recipe, x, replace(draws, channel_shift_intensity=None, brightness=None))
+    # As SciPy rounds a warped integer image: halves away from zero, unsigned ones kept in range.
+    moved = np.trunc(moved + np.copysign(0.5, moved))
+    if x.dtype.kind == "u":
+        moved = np.clip(moved, 0, np.iinfo(x.dtype).max)
+    moved = moved.astype(x.dtype)
+    if draws.channel_shift_intensity is None and draws.brightness is None:
+        return moved
+    changed = _transform(recipe, moved, _draws({name: parameters.get(name) for name in _OPTIONAL}))
+    return changed if draws.brightness is None else changed.astype(np.float32)
+
+
+def _transform(recipe: Recipe, x: Array, draws: Draws) -> Array:
+    """Transform one image; integers are computed in float64, which holds those of 53 bits."""
     single = x.dtype in (np.float32, np.float16)
     recipe = replace(recipe, dtype=np.dtype(np.float32 if single else np.float64))
-    image = transform_images(recipe, x[np.newaxis], np.zeros(1, np.intp), draws)[0]
-    if x.dtype.kind == "f":
-        return image.astype(x.dtype, copy=False)
-    if draws.channel_shift_intensity is None and draws.brightness is None:
-        # As SciPy rounds: halves away from zero.
-        return (np.trunc(image + np.copysign(0.5, image))).astype(x.dtype)
-    return image.astype(np.float32)
+    return transform_images(recipe, x[np.newaxis], np.zeros(1, np.intp), draws)[0]
 
 
 def _draws(parameters: dict[str, Any]) -> Draws:

@@ -1,29 +1,41 @@
 """A decode process: reads requests from stdin, fills slots of shared memory, answers on stdout.
 
 Frames in both directions are a length (4 bytes, big endian) and JSON.  The parent sends one
-`setup`, gets `{"ready": true}`, then sends requests `{"files": [[slot, path], ...]}` and gets
-`{"errors": [[path, reason], ...]}` for each.  Must import neither numba nor keras.
+`setup`, gets `{"ready": true}`, then sends requests `{"files": [[slot, path], ...], "pillow": {}}`
+and gets `{"reasons": [[slot, reason], ...]}` for each.  Must import neither numba nor keras.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
+import mmap
 import os
-import select
 import signal
 import struct
 import sys
+import threading
+import time
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFile
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, PngImagePlugin
 
 from fastaug.decode import Target, decode_file
 from fastaug.errors import DecodeError
 from fastaug.shared_memory import attach
 
 _LENGTH = struct.Struct(">I")
-_PARENT_CHECK_S = 1.0  # how often an idle worker looks whether its parent is still there
+_PARENT_CHECK_S = 1.0  # how often a worker looks whether its parent is still there
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+NOTE_NBYTES = 64  # for each worker, at the start of the shared memory; a cache line
+_PILLOW_SETTINGS = {
+    "MAX_IMAGE_PIXELS": Image,
+    "LOAD_TRUNCATED_IMAGES": ImageFile,
+    "MAX_TEXT_CHUNK": PngImagePlugin,
+    "MAX_TEXT_MEMORY": PngImagePlugin,
+}
 
 
 def encode_frame(message: dict[str, Any]) -> bytes:
@@ -58,55 +70,65 @@ def _read_exactly(descriptor: int, nbytes: int) -> bytes:
 
 def pillow_settings() -> dict[str, Any]:
     """Return the user's settings of Pillow, which decode processes must share."""
-    return {
-        "MAX_IMAGE_PIXELS": Image.MAX_IMAGE_PIXELS,
-        "LOAD_TRUNCATED_IMAGES": ImageFile.LOAD_TRUNCATED_IMAGES,
-    }
+    return {name: getattr(module, name) for name, module in _PILLOW_SETTINGS.items()}
 
 
-def _serve(requests: int, replies: int, parent: int) -> None:
-    """Answer requests until the parent closes the pipe or dies."""
+def divide(
+    buffer: mmap.mmap, workers: int, target: Target
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Return the two arrays in the shared memory: a note per worker, and the slots.
+
+    A note is 1 + the slot that the worker decodes now, or 0.
+    """
+    notes = np.frombuffer(buffer, np.int64, workers * NOTE_NBYTES // 8)[:: NOTE_NBYTES // 8]
+    slots = np.frombuffer(buffer, target.slot_dtype, offset=workers * NOTE_NBYTES)
+    return notes, slots.reshape(-1, *target.slot_shape)
+
+
+def _serve(number: int, requests: int, replies: int) -> None:
+    """Answer requests until the parent closes the pipe."""
     setup = read_frame(requests)
-    Image.MAX_IMAGE_PIXELS = setup["pillow"]["MAX_IMAGE_PIXELS"]
-    ImageFile.LOAD_TRUNCATED_IMAGES = setup["pillow"]["LOAD_TRUNCATED_IMAGES"]
     target = Target(**setup["target"])
-    memory = attach(setup["memory"])
-    slots = np.frombuffer(memory, target.slot_dtype).reshape(-1, *target.slot_shape)
+    notes, slots = divide(attach(setup["memory"]), setup["workers"], target)
     write_frame(replies, {"ready": True})
     while True:
-        _wait_for(requests, parent)
-        errors = []
-        for slot, path in read_frame(requests)["files"]:
+        request = read_frame(requests)
+        for name, value in request["pillow"].items():
+            setattr(_PILLOW_SETTINGS[name], name, value)
+        reasons = []
+        for slot, path in request["files"]:
+            notes[number] = slot + 1
             try:
                 decode_file(path, target, slots[slot])
             except DecodeError as error:
-                errors.append([error.path, error.reason])
-        write_frame(replies, {"errors": errors})
+                reasons.append([slot, error.reason])
+        notes[number] = 0
+        write_frame(replies, {"reasons": reasons})
 
 
-def _wait_for(requests: int, parent: int) -> None:
-    """Return when there is something to read; leave when the parent is gone.
+def _end_with_parent(parent: int) -> None:
+    """End this process soon after its parent, even in the middle of a long decode.
 
-    A forked sibling may hold the other end of the pipe open, so end-of-file alone is not enough.
+    A forked sibling may hold the other end of the pipe open, so end-of-file is not enough.
     """
-    if os.name == "nt":
-        return  # pipes can't be waited for; handles are not inherited by siblings there
-    while not select.select([requests], [], [], _PARENT_CHECK_S)[0]:
-        if os.getppid() != parent:
-            raise EOFError("the parent is gone")
+    while os.getppid() == parent:
+        time.sleep(_PARENT_CHECK_S)
+    os._exit(0)
 
 
-def main(parent: int) -> None:
-    """Run a decode process; `parent` is the process that must stay alive."""
+def main(number: int, parent: int) -> None:
+    """Run decode process `number`; `parent` is the process that must stay alive."""
     # Ctrl-C is the parent's business.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":  # the only way that ends a stopped process, too
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     # The protocol gets descriptors of its own: a library's print must not break it.
+    nothing = os.open(os.devnull, os.O_RDWR)  # becomes stderr where the parent has none
     requests, replies = os.dup(0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
-    os.close(nothing)
     os.dup2(2, 1)
     try:
-        _serve(requests, replies, parent)
+        _serve(number, requests, replies)
     except (EOFError, BrokenPipeError):
         sys.exit(0)

@@ -38,7 +38,7 @@ def shift_channels(image, shift):
 
 @inner
 def scale_brightness(image, factor, quirks):
-    """Multiply by a factor and clip to [0, 255]; an alpha channel stays as it is.
+    """Multiply by a factor and clip to [0, 255]; the alpha channel of four stays as it is.
 
     An image with values outside [0, 255] is mapped to that range first and back afterwards.  With
     `quirks`, values are cut to whole numbers before and after, as in Keras 3.15, which goes through
@@ -60,7 +60,7 @@ def scale_brightness(image, factor, quirks):
                     value *= limit
                 if quirks:
                     value = np.float32(int(value))
-                if channel != 3:
+                if channels != 4 or channel != 3:
                     value = min(max(factor * value, np.float32(0)), limit)
                     if quirks:
                         value = np.float32(int(value))
