@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastaug.batch_iterator import BatchIterator, checked_format, default_dtype
 from fastaug.catalog import split_of
+from fastaug.errors import check_flag
 from fastaug.options import check_dtype
 from fastaug.pictures import picture_saver
 from fastaug.pipeline import Array, channels_last
@@ -61,17 +62,19 @@ subset, ignore_class_split, dtype
         dtype: Any = None,
     ) -> None:
         data_format = checked_format(data_format)
+        check_flag("ignore_class_split", ignore_class_split)
         x, others = _split_inputs(x)
-        _check_lengths(x, others, y, sample_weight)
         images = check_images(x, data_format)
-        y = None if y is None else np.asarray(y)
+        y = None if y is None else _as_array("`y` (labels)", y)
+        weights = None if sample_weight is None else _as_array("`sample_weight`", sample_weight)
+        _check_lengths(images, others, y, weights)
         part = _subset_slice(subset, len(images), image_data_generator, y, ignore_class_split)
         self.x = images[part]
         self.x_misc = [other[part] for other in others]
         self.y = None if y is None else y[part]
         # A quirk of Keras: a subset is taken of images and labels, but not of the weights.
         rows = slice(None) if image_data_generator.keras_quirks else part
-        self.sample_weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
+        self.sample_weight = None if weights is None else weights[rows]
         super().__init__(
             image_data_generator,
             n=len(self.x),
@@ -101,7 +104,7 @@ def check_images(x: Any, data_format: str) -> Array:
 
     Warns, as Keras does, unless there are 1, 3 or 4 channels.
     """
-    images = np.asarray(x)
+    images = _as_array("`x`", x)
     if images.dtype == object:
         with contextlib.suppress(TypeError, ValueError):  # told below, with the shape
             images = images.astype(np.float32)
@@ -138,21 +141,31 @@ def _split_inputs(x: Any) -> tuple[Any, list[Array]]:
             "(images, other input or list of other inputs)"
         )
     others = x[1] if isinstance(x[1], list) else [x[1]]
-    return x[0], [np.asarray(other) for other in others]
+    return x[0], [_as_array("each other input in `x`", other) for other in others]
 
 
-def _check_lengths(x: Any, others: list[Array], y: Any, sample_weight: Any) -> None:
+def _as_array(name: str, values: Any) -> Array:
+    """Return what a user gave as an array; ValueError that names it where NumPy can't."""
+    try:
+        return np.asarray(values)
+    except ValueError as error:  # lists of different lengths
+        raise ValueError(f"{name} can't be made an array: {error}") from None
+
+
+def _check_lengths(
+    x: Array, others: list[Array], y: Array | None, sample_weight: Array | None
+) -> None:
     for other in others:
-        if len(x) != len(other):
+        if x.shape[:1] != other.shape[:1]:
             raise ValueError(
                 "All of the arrays in `x` should have the same length. Found a pair with: "
-                f"len(x[0]) = {len(x)}, len(x[?]) = {len(other)}"
+                f"x[0].shape = {x.shape}, x[?].shape = {other.shape}"
             )
     for name, values in (("`y` (labels)", y), ("`sample_weight`", sample_weight)):
-        if values is not None and len(x) != len(values):
+        if values is not None and x.shape[:1] != values.shape[:1]:
             raise ValueError(
                 f"`x` (images tensor) and {name} should have the same length. "
-                f"Found: x.shape = {np.shape(x)}, {name} shape = {np.shape(values)}"
+                f"Found: x.shape = {x.shape}, {name} shape = {values.shape}"
             )
 
 

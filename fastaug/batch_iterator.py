@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fastaug.draws import SEEDS, Draws, Ranges, batch_stream, draw_batch
 from fastaug.epochs import PassSchedule, Position, following
-from fastaug.errors import check_integer, check_one_of
+from fastaug.errors import check_flag, check_integer, check_one_of
 from fastaug.options import DATA_FORMATS, ranges_of, recipe_of
 from fastaug.pictures import PictureSaver
 from fastaug.pipeline import BatchDraws, Recipe, make_batch
@@ -91,6 +91,7 @@ class BatchIterator(keras.utils.PyDataset):  # type: ignore[misc]
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
         check_integer("batch_size", batch_size, minimum=1)
+        check_flag("shuffle", shuffle)
         if seed is not None:
             check_integer("seed", seed, minimum=0, maximum=SEEDS - 1)
         self.image_data_generator = image_data_generator
@@ -147,6 +148,7 @@ class BatchIterator(keras.utils.PyDataset):  # type: ignore[misc]
 
     @shuffle.setter
     def shuffle(self, value: bool) -> None:
+        check_flag("shuffle", value)
         self._shuffle = bool(value)
         self._renew()
 

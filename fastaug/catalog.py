@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,11 +85,10 @@ def scan_directory(
     """
     root = Path(directory)
     _check_folder("directory", root)
+    _check_classes(classes)
     if not classes:
         classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
     for name in classes:
-        if not isinstance(name, str):
-            raise TypeError(f"classes must be names of sub-folders, not {name!r}")
         _check_folder(f"class {name!r} of directory", root / name)
     with ThreadPoolExecutor() as threads:  # stat calls on network disks wait; Keras does the same
         found = list(threads.map(lambda name: _list_class(root, name, follow_links), classes))
@@ -114,6 +113,16 @@ def scan_directory(
         class_indices={name: number for number, name in enumerate(classes)},
         classes=numbers,
     )
+
+
+def _check_classes(classes: Any) -> None:
+    if classes is None:
+        return
+    if isinstance(classes, str) or not isinstance(classes, Collection):
+        raise TypeError(f"classes={classes!r} is not a list of names of classes")
+    for name in classes:
+        if not isinstance(name, str):
+            raise TypeError(f"classes={classes!r} must hold names of classes, not {name!r}")
 
 
 def _check_folder(what: str, folder: Path) -> None:
@@ -168,6 +177,8 @@ def scan_dataframe(
     ------
     ColumnError
         If a column isn't there.
+    FileNotFoundError, NotADirectoryError
+        If `directory` is missing or no folder, and a name is relative to it.
     TypeError
         If a column holds values of a type that the class mode cannot use.
     ValueError
@@ -175,9 +186,12 @@ def scan_dataframe(
     """
     folder = str(directory or "")
     _check_columns(dataframe, x_col, y_col, weight_col, class_mode)
+    _check_classes(classes)
     names = dataframe[x_col].tolist()
     if not all(isinstance(name, str) for name in names):
         raise TypeError(f"All values in column x_col={x_col} must be strings.")
+    if folder and not all(map(os.path.isabs, names)):
+        _check_folder("directory", Path(folder))
     labels = None if class_mode in _WITHOUT_CLASSES else dataframe[y_col].tolist()
     if labels is not None:
         _check_labels(labels, y_col, class_mode, classes)
@@ -205,6 +219,10 @@ def scan_dataframe(
 def _check_columns(
     dataframe: Any, x_col: str, y_col: Any, weight_col: str | None, class_mode: str | None
 ) -> None:
+    if not hasattr(dataframe, "columns"):
+        raise TypeError(f"dataframe must be a pandas data frame, not {dataframe!r:.60}")
+    if class_mode in ("categorical", "binary", "sparse") and isinstance(y_col, list):
+        raise TypeError(f'If class_mode="{class_mode}", y_col must be one column, not {y_col!r}.')
     if class_mode == "multi_output" and not isinstance(y_col, list):
         raise TypeError(
             f'If class_mode="{class_mode}", y_col must be a list. Received {type(y_col).__name__}.'
@@ -214,7 +232,7 @@ def _check_columns(
         wanted["y_col"] = y_col if isinstance(y_col, list) else [y_col]
     for argument, columns in wanted.items():
         for column in columns:
-            if column not in dataframe.columns:
+            if not isinstance(column, Hashable) or column not in dataframe.columns:
                 raise ColumnError(
                     f"{argument}={column!r} is not a column of the data frame, which has "
                     f"{listed(dataframe.columns)}"

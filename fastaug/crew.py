@@ -2,9 +2,8 @@
 
 A thread starts its worker, gives it one task at a time, and starts it again when it dies.  Every
 worker has pipes of its own, and no lock or queue is shared between processes, so that a killed one
-blocks nobody.  Before each file a worker notes the slot in shared memory; so it is known which file
-a dead one was at, and all others of its task are simply read again: decoding is pure.  Knows no
-numba, no keras.
+blocks nobody.  Before each file a worker notes the slot in shared memory: so it is known which file
+a dead one was at, and all others of its task are simply read again.  Knows no numba, no keras.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 from fastaug.errors import DecodeError
 from fastaug.worker import pillow_settings, read_frame, write_frame
 
-_STARTS_LOST = 3  # workers killed in a row before they were ready, until that is an error
+_STARTS_LOST = 10  # workers killed in a row before they were ready, until that is an error
 _JOIN_S = 5.0
 
 # The worker must find what the parent finds, so it gets the parent's search path; until then it
@@ -108,10 +107,8 @@ class WorkerProcess:
         self._replies.close()
         if code >= 0:
             return f"left with exit code {code}"
-        try:
-            return f"was killed by {signal.Signals(-code).name}"
-        except ValueError:
-            return f"was killed by signal {-code}"
+        names = {number.value: number.name for number in signal.Signals}
+        return f"was killed by {names.get(-code, f'signal {-code}')}"
 
 
 class Crew:
@@ -159,7 +156,7 @@ class Crew:
         with self.lock:
             for number in range(len(self._threads), count):
                 name = f"fastaug-decode-{number}"
-                thread = threading.Thread(target=self._tend, args=(number,), name=name, daemon=True)
+                thread = threading.Thread(None, self._tend, name, (number,), daemon=True)
                 thread.start()
                 self._threads.append(thread)
 
@@ -196,10 +193,10 @@ class Crew:
             if ticket.released:
                 return
             ticket.released = True
-            waiting = [task for task in self.tasks if task.ticket is ticket]
-            for task in waiting:
+            for task in [task for task in self.tasks if task.ticket is ticket]:
                 self.tasks.remove(task)
-            self._finish(ticket, [slot for task in waiting for slot in task.slots], {})
+                ticket.remaining -= len(task.slots)
+            self._finish(ticket, [], {})
 
     def close(self) -> None:
         """Kill all workers and wait for their threads; harmless in a forked child."""

@@ -75,6 +75,12 @@ def check_number(name: str, value: Any, *, minimum: float = -math.inf) -> None:
         raise ValueError(f"{name}={value!r} is below the smallest accepted value, {minimum}")
 
 
+def check_flag(name: str, value: Any) -> None:
+    """Raise unless `value` says yes or no: True, False, 1, 0, or None for no."""
+    if hasattr(value, "__len__") or value not in (True, False, None):
+        raise TypeError(f"{name}={value!r} is neither True nor False")
+
+
 def check_integer(name: str, value: Any, *, minimum: int, maximum: int | None = None) -> None:
     """Raise unless `value` is an integer from `minimum` to `maximum`, both accepted."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):

@@ -19,7 +19,7 @@ from fastaug.catalog import (
     split_of,
 )
 from fastaug.decode import CHANNELS, INTERPOLATIONS, Target
-from fastaug.errors import check_integer, check_one_of
+from fastaug.errors import check_flag, check_integer, check_one_of
 from fastaug.labels import ClassLabels
 from fastaug.options import check_dtype, usable_cores
 from fastaug.pictures import PictureSaver, picture_saver
@@ -175,6 +175,7 @@ keep_aspect_ratio, dtype
         data_format = checked_format(data_format)
         target = _checked_target(target_size, color_mode, interpolation, keep_aspect_ratio)
         check_one_of("class_mode", class_mode, DIRECTORY_CLASS_MODES)
+        check_flag("follow_links", follow_links)
         split = split_of(subset, _validation_split(image_data_generator))
         saver = picture_saver(
             save_to_dir, save_prefix, save_format, data_format, numbers=10_000_000
@@ -249,6 +250,7 @@ interpolation, keep_aspect_ratio, dtype, validate_filenames
         data_format = checked_format(data_format)
         target = _checked_target(target_size, color_mode, interpolation, keep_aspect_ratio)
         check_one_of("class_mode", class_mode, DATAFRAME_CLASS_MODES)
+        check_flag("validate_filenames", validate_filenames)
         split = split_of(subset, _validation_split(image_data_generator))
         saver = picture_saver(
             save_to_dir, save_prefix, save_format, data_format, numbers=10_000_000
@@ -306,5 +308,6 @@ def _checked_target(
         check_integer("each of target_size (height, width)", size, minimum=1)
     check_one_of("color_mode", color_mode, CHANNELS)
     check_one_of("interpolation", interpolation, INTERPOLATIONS)
+    check_flag("keep_aspect_ratio", keep_aspect_ratio)
     height, width = int(target_size[0]), int(target_size[1])
     return Target(height, width, color_mode, interpolation, bool(keep_aspect_ratio))

@@ -13,11 +13,12 @@ from fastaug.array_iterator import NumpyArrayIterator
 from fastaug.batch_iterator import default_data_format, default_dtype
 from fastaug.describe import changed_options, describe
 from fastaug.draws import batch_stream, draw_batch
-from fastaug.errors import users_stacklevel
+from fastaug.errors import check_flag, check_number, users_stacklevel
 from fastaug.file_iterators import DataFrameIterator, DirectoryIterator
 from fastaug.options import (
     check_dtype,
     check_options,
+    checked_transforms,
     drawn_recipe_of,
     drop_old_arguments,
     ranges_of,
@@ -186,22 +187,25 @@ class Generator:
         self.read_ahead = read_ahead
         self.timeout = timeout
         self.on_error = on_error
+        check_flag("keras_quirks", keras_quirks)
         self.keras_quirks = bool(keras_quirks)
-        self.transforms = tuple(transforms)
+        self.transforms = checked_transforms(transforms)
         first = self.data_format == "channels_first"
         self.channel_axis, self.row_axis, self.col_axis = (1, 2, 3) if first else (3, 1, 2)
-        if validation_split and not 0 < validation_split < 1:
-            raise ValueError(
-                "`validation_split` must be strictly between 0 and 1. "
-                f"Received: {validation_split!r}"
-            )
+        if validation_split:
+            check_number("validation_split", validation_split)
+            if not 0 < validation_split < 1:
+                raise ValueError(
+                    "`validation_split` must be strictly between 0 and 1. "
+                    f"Received: {validation_split!r}"
+                )
         self._validation_split = validation_split
         self.mean: Array | None = None
         self.std: Array | None = None
         self.zca_whitening_matrix: Array | None = None
         self._quirks_told = False
-        self._settle_standardization()
         check_options(self)
+        self._settle_standardization()
 
     def _settle_standardization(self) -> None:
         """Switch on what an option needs and off what it excludes, with Keras' warnings."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from fastaug.draws import Ranges, ShiftRange
 from fastaug.errors import (
+    check_flag,
     check_integer,
     check_number,
     check_one_of,
@@ -26,12 +27,21 @@ from fastaug.errors import (
 from fastaug.kernels.warp import FILL_MODES
 from fastaug.pipeline import DTYPES, Recipe
 from fastaug.spline import require_ndimage
-from fastaug.transforms import TRANSFORMS, Geometric, Photometric
+from fastaug.transforms import TRANSFORMS, Geometric, Photometric, Transform
 
 if TYPE_CHECKING:
     from fastaug.generator import Generator
 
 DATA_FORMATS = ("channels_last", "channels_first")
+_FLAGS = (
+    "featurewise_center",
+    "featurewise_std_normalization",
+    "samplewise_center",
+    "samplewise_std_normalization",
+    "zca_whitening",
+    "horizontal_flip",
+    "vertical_flip",
+)
 _DIM_ORDERINGS = {"th": "channels_first", "tf": "channels_last", "default": None}
 
 
@@ -87,6 +97,8 @@ def resolve_data_format(data_format: str | None, dim_ordering: str | None) -> st
 
 def check_options(generator: Generator) -> None:
     """Raise a ValueError or TypeError, in the user's words, for the first bad attribute."""
+    for name in _FLAGS:
+        check_flag(name, getattr(generator, name))
     for name in ("rotation_range", "shear_range", "channel_shift_range"):
         check_number(name, getattr(generator, name), minimum=0)
     for name in ("width_shift_range", "height_shift_range"):
@@ -110,7 +122,6 @@ def check_options(generator: Generator) -> None:
         check_pair("`brightness_range`", generator.brightness_range)
     check_dtype(generator.dtype)
     _check_function(generator.preprocessing_function)
-    _check_transforms(generator.transforms)
 
 
 def check_dtype(dtype: Any) -> np.dtype[Any]:
@@ -143,13 +154,17 @@ def _check_function(function: Any) -> None:
         )
 
 
-def _check_transforms(transforms: Any) -> None:
+def checked_transforms(transforms: Any) -> tuple[Transform, ...]:
+    """Return `transforms` as a tuple; TypeError unless it is a list or tuple of transforms."""
     known = ", ".join(f"fastaug.transforms.{kind.__name__}()" for kind in TRANSFORMS)
+    if not isinstance(transforms, list | tuple):
+        raise TypeError(f"transforms={transforms!r} is not a list of transforms, such as [{known}]")
     for transform in transforms:
         if isinstance(transform, type) or not isinstance(transform, Geometric | Photometric):
             raise TypeError(
                 f"transforms={transforms!r}: {transform!r} is not a transform, such as {known}"
             )
+    return tuple(transforms)
 
 
 def zoom_pair(zoom_range: Any) -> list[float]:

@@ -23,6 +23,8 @@ def picture_saver(
     """Return what saves pictures, or None without a folder; see `PictureSaver`."""
     if folder is None or folder == "":
         return None
+    if not isinstance(folder, str | os.PathLike):
+        raise TypeError(f"save_to_dir={folder!r} is not the name of a folder")
     return PictureSaver(Path(folder), prefix, extension, data_format, numbers)
 
 

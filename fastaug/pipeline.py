@@ -175,8 +175,9 @@ def _plan(recipe: Recipe, images: Array, rows: NDArray[np.intp], draws: BatchDra
         order=min(recipe.order, 1),
         fill_mode=FILL_MODES[recipe.fill_mode],
         cval=float(recipe.cval),
-        shifts=np.asarray(() if shifts is None else shifts, recipe.working_dtype),
-        factors=np.asarray(() if factors is None else factors, np.float32),
+        # Contiguous, because Numba would compile the kernel once more for columns of a matrix.
+        shifts=np.ascontiguousarray(() if shifts is None else shifts, recipe.working_dtype),
+        factors=np.ascontiguousarray(() if factors is None else factors, np.float32),
         quirks=recipe.quirks,
     )
     return _Plan(*_source(images, rows, recipe.working_dtype), transforms)
@@ -185,9 +186,15 @@ def _plan(recipe: Recipe, images: Array, rows: NDArray[np.intp], draws: BatchDra
 def _source(
     images: Array, rows: NDArray[np.intp], dtype: np.dtype[Any]
 ) -> tuple[Array, NDArray[np.intp]]:
-    """Return images of a dtype that the kernel reads, without a copy where that is possible."""
-    if images.dtype not in (np.uint8, dtype) or not images.flags.aligned:
-        images, rows = images[rows].astype(dtype), np.arange(len(rows))
+    """Return images of a kind that the kernel reads, without a copy where that is possible.
+
+    Other dtypes and memory layouts would each take seconds to compile for; copying the batch takes
+    a small part of the time that its warp does.
+    """
+    if images.dtype == np.uint8:
+        dtype = images.dtype
+    if images.dtype != dtype or not (images.flags.c_contiguous and images.flags.aligned):
+        images, rows = np.ascontiguousarray(images[rows], dtype), np.arange(len(rows))
     # A read-only view of the plain class: memmaps, read-only and writable arrays share one kernel.
     images = images.view(np.ndarray)
     images.flags.writeable = False

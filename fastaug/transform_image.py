@@ -52,9 +52,9 @@ def apply_parameters(recipe: Recipe, x: Array, parameters: dict[str, Any]) -> Ar
 
 def _transform(recipe: Recipe, x: Array, draws: Draws) -> Array:
     """Transform one image; integers are computed in float64, which holds those of 53 bits."""
-    single = x.dtype in (np.float32, np.float16)
-    recipe = replace(recipe, dtype=np.dtype(np.float32 if single else np.float64))
-    return transform_images(recipe, x[np.newaxis], np.zeros(1, np.intp), draws)[0]
+    dtype = np.dtype(np.float32 if x.dtype in (np.float32, np.float16) else np.float64)
+    recipe, images = replace(recipe, dtype=dtype), x[np.newaxis].astype(dtype, copy=False)
+    return transform_images(recipe, images, np.zeros(1, np.intp), draws)[0]
 
 
 def _draws(parameters: dict[str, Any]) -> Draws:

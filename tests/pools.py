@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -162,6 +163,15 @@ def start_script(code: str, *arguments: object, **options: Any) -> subprocess.Po
         env=os.environ | {"PYTHONPATH": os.pathsep.join(script_path())},
         **options,
     )
+
+
+def output_of(script: subprocess.Popen[str], seconds: float = 60) -> tuple[str, str]:
+    """Wait for a script's end; return what it printed on stdout and stderr."""
+    try:
+        return script.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(script.pid, signal.SIGKILL)  # with what it forked
+        raise
 
 
 def script_path() -> list[str]:

@@ -23,6 +23,7 @@ from pools import (
     draw_photos,
     each,
     numbered,
+    output_of,
     read,
     requests_of,
     source_of,
@@ -284,7 +285,7 @@ def test_workers_go_when_the_parent_is_killed(draw, sabotage, monkeypatch, whom,
         assert workers
         assert all(map(alive, workers))
         (os.kill if whom == "parent" else os.killpg)(script.pid, signal.SIGKILL)
-        assert script.communicate(timeout=10) == ("", "")  # no worker complains
+        assert output_of(script, 10) == ("", "")  # no worker complains
     assert_all_gone(workers)
 
 
@@ -296,7 +297,7 @@ def test_workers_go_when_the_parent_is_killed(draw, sabotage, monkeypatch, whom,
 def test_script_may_end_with_a_live_source(draw, sabotage, end, code, said, state):
     paths = draw(_3="hung") if state == "hung" else draw()
     script = start_script(PARENT, paths, state, end)
-    out, err = script.communicate(timeout=20)
+    out, err = output_of(script, 20)
     assert script.returncode == code
     assert err.count("Traceback") == (end == "raise")
     assert said in err
@@ -411,7 +412,7 @@ print("done")
         for _ in range(10):
             assert script.stdout.readline() == "ready\n"
             os.killpg(script.pid, signal.SIGINT)
-        assert script.communicate(timeout=20) == ("done\n", "")
+        assert output_of(script, 20) == ("done\n", "")
 
 
 def test_forked_child_gets_an_error_and_does_no_harm(draw):
@@ -441,7 +442,7 @@ assert source.processes() == workers
 source.close()
 """
     script = start_script(code, draw())
-    out, err = script.communicate(timeout=20)
+    out, err = output_of(script, 20)
     assert "DeprecationWarning" in err or err == ""  # Python 3.12 warns of every fork
     assert out.count("can't be used in a forked process") == 2
     assert script.returncode == 0

@@ -83,6 +83,10 @@ def whole(*numbers: int) -> list[str]:
     return [f"{number}.{batch}" for number in numbers for batch in range(LENGTH)]
 
 
+def passes_of(names: list[str]) -> list[str]:
+    return [name.split(".")[0] for name in names]
+
+
 # Every sample once a pass, in the seeded order.
 
 
@@ -92,7 +96,7 @@ def test_fit_trains_on_what_a_loop_over_the_iterator_shows(observe):
 
 
 def test_calls_are_as_the_schedule_was_made_for(observe):
-    """The calls of the first `fit`, two epochs: see DESIGN of `PassSchedule`."""
+    """The first `fit`, two epochs; more traces are in `test_epochs.py`."""
     calls = " ".join(named(observe("plain_fit")["calls"], observe("passes")))
     set_up = {"tensorflow": "0.0 0.1 E", "jax": "B 0.0 E"}[observe("backend")]
     epochs = [f"B {' '.join(whole(number))} E" for number in range(2)]
@@ -127,11 +131,10 @@ def test_steps_per_epoch_give_every_batch_of_a_pass_once(observe, steps, trained
 def test_many_fits_of_few_steps_go_through_the_passes(observe):
     found = observe("fits_of_few_steps")
     few, then = (named(found[part], observe("passes")) for part in ("few", "then"))
-    if observe("backend") == "jax":
-        assert few == ["0.0", "0.1", "0.2", "0.3", "0.4", "0.0", "1.0", "1.1"]
-    else:  # TensorFlow throws away what it has prefetched when a fit ends
-        assert few == sorted(few)
-        assert len(set(few)) == len(few)
+    assert few[:2] == ["0.0", "0.1"]
+    assert passes_of(few) == sorted(passes_of(few))
+    if observe("backend") == "jax":  # TensorFlow throws away what it has prefetched in each fit
+        assert few == [*whole(0), "0.0", "1.0", "1.1"]
     last = int(few[-1][0])
     assert sorted(then[:LENGTH]) in (whole(last), whole(last + 1))
     assert then[LENGTH:] == whole(int(then[0][0]) + 1)
@@ -153,9 +156,9 @@ def test_epoch_that_was_broken_off_is_finished_by_the_next_fit(observe, how):
 def test_epoch_of_some_steps_that_was_broken_off_leaves_no_pass_out(observe):
     found = observe("broken off: error, steps_per_epoch=4")
     names = named(found["first"] + found["then"], observe("passes"))
-    numbers = [int(name[0]) for name in names]
-    assert numbers == sorted(numbers)
-    assert set(names[: 2 * LENGTH]) >= {"0.0", "0.1", "0.2", "0.4"}
+    assert passes_of(names) == sorted(passes_of(names))
+    if observe("backend") == "jax":
+        assert names == [*whole(0), "0.0", "0.1", "1.0"]
 
 
 def test_error_of_the_users_function_arrives_and_the_next_fit_works(observe):

@@ -21,6 +21,7 @@ from pools import (
     by_pillow,
     draw_photos,
     numbered,
+    output_of,
     read,
     requests_of,
     script_path,
@@ -322,7 +323,7 @@ def test_few_descriptors_are_enough(paths):
     code = SCRIPT.replace("PATHS", repr(paths)).replace(
         "import sys", "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))"
     )
-    out, err = start_script(code).communicate(timeout=60)
+    out, err = output_of(start_script(code))
     assert (out, err) == ("running\ndone\n", "")
 
 
@@ -337,7 +338,7 @@ try:
 except Exception as error:
     print(type(error).__name__, error)
 """
-    out, err = start_script(code).communicate(timeout=60)
+    out, err = output_of(start_script(code))
     assert out.startswith("WorkerError")
     assert "Too many open files" in out
     assert err == ""

@@ -85,11 +85,13 @@ def warp_image(image, pull, flip_vertical, flip_horizontal, order, fill_mode, cv
     height, width, channels = image.shape
     for row in range(height):
         out_row = place(row, height, flip_vertical)
-        row_y, row_x = row * pull[0, 0], row * pull[1, 0]
+        # SciPy starts at the offset; another order of the sum puts pixels of round angles elsewhere.
+        row_y = pull[0, 2] + row * pull[0, 0]
+        row_x = pull[1, 2] + row * pull[1, 0]
         for col in range(width):
             out_col = place(col, width, flip_horizontal)
-            y = fold(row_y + col * pull[0, 1] + pull[0, 2], height, fill_mode)
-            x = fold(row_x + col * pull[1, 1] + pull[1, 2], width, fill_mode)
+            y = fold(row_y + col * pull[0, 1], height, fill_mode)
+            x = fold(row_x + col * pull[1, 1], width, fill_mode)
             if y <= OUTSIDE or x <= OUTSIDE:
                 for channel in range(channels):
                     out[out_row, out_col, channel] = cval
