@@ -78,9 +78,9 @@ class PassSchedule:
         if self._in_epoch and (whole or not self._setting_up):
             self._keep()
         else:
-            self._take_back()
             if not self._given:
                 self._shown += 1
+            self._take_back()
         self._in_epoch = self._setting_up = False
 
     def request(self, index: int) -> Position:

@@ -77,7 +77,7 @@ def _descriptors() -> set[str]:
     found = set()
     for entry in Path("/proc/self/fd").iterdir():
         try:
-            target = os.readlink(entry)
+            target = str(entry.readlink())
         except OSError:
             continue
         if "fastaug" in target or target.startswith("pipe:"):

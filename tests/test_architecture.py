@@ -37,6 +37,7 @@ RANKS = [
     "fastaug.decode",
     "fastaug.shared_memory",
     "fastaug.worker",
+    "fastaug.crew",
     "fastaug.workers",
     "fastaug.sources",
     "fastaug.labels",
@@ -56,7 +57,7 @@ RANKS = [
 ]
 RANK = {module: rank for rank, module in enumerate(RANKS)}
 PIXELS = {"numba", "fastaug.kernels", "fastaug.pipeline", "fastaug.geometry"}
-FILES = ("catalog", "decode", "shared_memory", "worker", "workers", "sources")
+FILES = ("catalog", "decode", "shared_memory", "worker", "crew", "workers", "sources")
 
 
 def name_of(path: Path) -> str:

@@ -136,6 +136,17 @@ def test_epoch_broken_off_when_all_was_prefetched_ends_its_pass():
     assert answers("w 0 1 E | B 4 2 0 1 3 | w 0 1 E | B 0 1 2 3 4 E")[3] == whole(1)
 
 
+def test_two_batches_that_were_looked_at_after_a_break_are_not_used_up():
+    schedule = PassSchedule(2, shuffle=True)
+    assert answers("w 0 1 E B 1 0 | w 0 1 E | B 0 1 E", schedule)[2] == whole(1, length=2)
+
+
+def test_pass_may_end_within_one_of_keras_orders_of_indices():
+    # After the break every order of Keras' begins in the midst of a pass: 4 3 | 2 1 | 0, then 0 ...
+    given = answers("w E B 4 | w E | B 4 3 E | B 2 1 E | B 0 E | B 0 4 E")
+    assert given[2:] == [["0.1", "0.2"], ["0.3", "0.4"], ["1.0"], ["1.1", "1.2"]]
+
+
 def test_pass_with_steps_per_epoch_that_was_broken_off_goes_on():
     trace = "w E B 4 2 E | B 1 | w E | B 4 1 E | B 0 3 E | B 2 E"
     assert answers(trace) == [
@@ -180,6 +191,11 @@ def test_epoch_end_outside_an_epoch_shows_the_next_pass():
     assert answers("B 0 1 2 3 4 E", schedule) == [whole(0)]
 
 
+@pytest.mark.parametrize("calls", ["w B 3 E", "w B 3 2 E", "w 0 1 E B E", "E B E", "w"])
+def test_set_up_without_training_leaves_the_peeks_where_they_were(calls):
+    assert answers(f"{calls} | 0 1")[1] == ["0.0", "0.1"]
+
+
 def test_index_that_is_asked_for_twice_in_an_epoch_gets_the_same_batch():
     assert answers("B 3 1 3 3 0 1 E") == [["0.0", "0.1", "0.0", "0.0", "0.2", "0.1"]]
 
@@ -209,6 +225,7 @@ def test_without_shuffle_a_part_of_a_pass_is_followed_by_a_new_one():
         given = answers(f"w 0 1 E B | {asked} E | E B | 0 1 E | w 0 1 E B | 0 E", schedule)
         assert given[3] == ["1.0", "1.1"]
         assert given[5] == ["2.0"]
+        assert answers("w E | 3", schedule)[1] == ["3.3"]
 
 
 def test_without_shuffle_peeks_have_no_effect():

@@ -208,7 +208,7 @@ def test_stopped_workers_are_a_timeout_that_names_the_files(draw, how_many):
     started = time.perf_counter()
     with pytest.raises(TimeoutError, match="timeout=1.0 s; being read: .*jpg") as caught:
         read(source, requests[1:])
-    assert 1.0 <= time.perf_counter() - started < 2.5
+    assert 1.0 <= time.perf_counter() - started < 4.0
     assert any(path in str(caught.value) for path in paths)
     assert_reads(source, paths)
     assert not any(map(alive, stopped))

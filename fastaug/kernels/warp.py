@@ -85,7 +85,7 @@ def warp_image(image, pull, flip_vertical, flip_horizontal, order, fill_mode, cv
     height, width, channels = image.shape
     for row in range(height):
         out_row = place(row, height, flip_vertical)
-        # SciPy starts at the offset; another order of the sum puts pixels of round angles elsewhere.
+        # SciPy's order of the sum: with another, round angles put whole pixels elsewhere.
         row_y = pull[0, 2] + row * pull[0, 0]
         row_x = pull[1, 2] + row * pull[1, 0]
         for col in range(width):
