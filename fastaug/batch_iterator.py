@@ -155,8 +155,8 @@ class BatchIterator(keras.utils.PyDataset):  # type: ignore[misc]
     @property
     def workers(self) -> int:
         """Threads of Keras' own enqueuer: always 1, it stays off."""
-        # Keras reads this when it sets up `fit`, `evaluate` or `predict`, and at no other time: the
-        # only sign that the requests to come are not for training yet.
+        # Keras (3.7 to 3.15) reads this when it sets up `fit`, `evaluate` or `predict`, and at no
+        # other time: the only sign that the requests to come are not for training yet.
         with self.lock:
             self._schedule.on_set_up()
         return 1

@@ -175,6 +175,12 @@ class Stop(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
+def usable(model: keras.Model) -> keras.Model:
+    """The model after an error, or a new one: Keras before 3.10 loses its weights on JAX."""
+    version = tuple(map(int, keras.__version__.split(".")[:2]))
+    return recording_model() if keras.backend.backend() == "jax" and version < (3, 10) else model
+
+
 def broken_off(callback: keras.callbacks.Callback, **options):
     iterator, model = training(), recording_model()
     error = None
@@ -183,6 +189,7 @@ def broken_off(callback: keras.callbacks.Callback, **options):
     except (OSError, KeyboardInterrupt) as raised:
         error = type(raised).__name__
     first = take(model)
+    model = usable(model)
     fit(model, iterator, epochs=2, **options)
     return {"error": error, "first": first, "then": take(model)}
 
@@ -205,6 +212,7 @@ def raising_function():
     except Exception as error:
         message = str(error)
     take(model)
+    model = usable(model)
     fit(model, iterator, epochs=1)
     return {"message": message, "then": take(model)}
 

@@ -225,7 +225,7 @@ def test_without_shuffle_a_part_of_a_pass_is_followed_by_a_new_one():
         given = answers(f"w 0 1 E B | {asked} E | E B | 0 1 E | w 0 1 E B | 0 E", schedule)
         assert given[3] == ["1.0", "1.1"]
         assert given[5] == ["2.0"]
-        assert answers("w E | 3", schedule)[1] == ["3.3"]
+        assert answers("E | 3", schedule)[1] == ["3.3"]
 
 
 def test_without_shuffle_peeks_have_no_effect():

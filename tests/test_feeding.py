@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -90,6 +91,11 @@ def passes_of(names: list[str]) -> list[str]:
     return [name.split(".")[0] for name in names]
 
 
+def prefetches(observe) -> bool:
+    """Whether Keras asks for more than it trains on: TensorFlow does, and some versions on JAX."""
+    return observe("backend") == "tensorflow" or observe("plain_fit")["calls"][2] != "E"
+
+
 # Every sample once a pass, in the seeded order.
 
 
@@ -101,9 +107,9 @@ def test_fit_trains_on_what_a_loop_over_the_iterator_shows(observe):
 def test_calls_are_as_the_schedule_was_made_for(observe):
     """The first `fit`, two epochs; more traces are in `test_epochs.py`."""
     calls = " ".join(named(observe("plain_fit")["calls"], observe("passes")))
-    set_up = {"tensorflow": "0.0 0.1 E", "jax": "B 0.0 E"}[observe("backend")]
+    set_up = {"tensorflow": "0.0 0.1 E", "jax": "B 0.0( 0.1)? E"}[observe("backend")]
     epochs = [f"B {' '.join(whole(number))} E" for number in range(2)]
-    assert calls.startswith(" ".join([set_up, *epochs]))
+    assert re.match(" ".join([set_up, *epochs]), calls)
 
 
 def test_validation_does_not_disturb_training(observe):
@@ -136,7 +142,7 @@ def test_many_fits_of_few_steps_go_through_the_passes(observe):
     few, then = (named(found[part], observe("passes")) for part in ("few", "then"))
     assert few[:2] == ["0.0", "0.1"]
     assert passes_of(few) == sorted(passes_of(few))
-    if observe("backend") == "jax":  # TensorFlow throws away what it has prefetched in each fit
+    if not prefetches(observe):  # and throws away in each fit what was not trained on
         assert few == [*whole(0), "0.0", "1.0", "1.1"]
     last = int(few[-1][0])
     assert sorted(then[:LENGTH]) in (whole(last), whole(last + 1))
@@ -160,7 +166,7 @@ def test_epoch_of_some_steps_that_was_broken_off_leaves_no_pass_out(observe):
     found = observe("broken off: error, steps_per_epoch=4")
     names = named(found["first"] + found["then"], observe("passes"))
     assert passes_of(names) == sorted(passes_of(names))
-    if observe("backend") == "jax":
+    if not prefetches(observe):
         assert names == [*whole(0), "0.0", "0.1", "1.0"]
 
 
