@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,7 @@ def say(message: str) -> None:
         print(message, flush=True)  # noqa: T201 - Keras prints the same line
 
 
-class BatchIterator(keras.utils.PyDataset):  # type: ignore[misc]
+class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
     """What all iterators share: the order of batches, and how one is made.
 
     `next()` goes round for ever, in the order and with the pixels of Keras' iterators.  `fit`,
@@ -116,11 +117,13 @@ class BatchIterator(keras.utils.PyDataset):  # type: ignore[misc]
         if image_data_generator is not None:
             image_data_generator.warn_of_quirks(*self._size)
 
+    @abstractmethod
     def _make_source(self) -> Source:
-        raise NotImplementedError("an iterator says where its pixels come from")
+        """Return where the pixels come from."""
 
+    @abstractmethod
     def _label(self, batch: Array, rows: NDArray[np.intp]) -> Any:
-        raise NotImplementedError("an iterator says what goes with its pixels")
+        """Return what is given out: a batch with the labels and weights of its rows."""
 
     def _renew(self) -> None:
         """Start over with the present `batch_size` and `shuffle`."""

@@ -12,17 +12,9 @@ from conftest import ROOT
 
 import fastaug
 from fastaug import Generator
+from fastaug.demo import STUDY
 
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/architecture.md")]
-STUDY = {
-    "rotation_range": 45,
-    "width_shift_range": 0.1,
-    "height_shift_range": 0.1,
-    "zoom_range": [0.8, 1],
-    "channel_shift_range": 20,
-    "horizontal_flip": True,
-    "rescale": 1 / 255.0,
-}
 
 
 @pytest.mark.parametrize(
