@@ -241,15 +241,14 @@ def test_without_shuffle_peeks_have_no_effect():
 
 ORDERS = st.lists(st.permutations(range(LENGTH)), min_size=1, max_size=6)
 SET_UPS = st.lists(st.sampled_from(["", "w 0 1 E", "w E", "w B 3 E"]), min_size=1)
-PEEKS = st.lists(st.integers(0, LENGTH - 1), max_size=4).map(
-    lambda peeks: " ".join(map(str, peeks))
-)
+PEEKS = st.lists(st.integers(0, LENGTH - 1), max_size=4)
 
 
 @given(ORDERS, PEEKS)
 @settings(deadline=None, derandomize=True)
 def test_whole_epochs_in_any_order_give_every_batch_of_every_pass_once(orders, peeks):
-    epochs = [f"{peeks} | B {' '.join(map(str, order))} E" for order in orders]
+    looks = " ".join(map(str, peeks))
+    epochs = [f"{looks} | B {' '.join(map(str, order))} E" for order in orders]
     given = answers(" | ".join(epochs))[1::2]
     assert given == [whole(number) for number in range(len(orders))]
 

@@ -236,6 +236,16 @@ def test_index_beyond_the_last_batch_names_both(arrays, index):
         iterator[index]
 
 
+def test_several_inputs_come_in_a_tuple_by_index(arrays):
+    """`next()` gives lists, as in Keras: with them `fit` fails on TensorFlow, and `predict` too."""
+    images, labels = arrays
+    options = {"batch_size": 4, "shuffle": False}
+    with_labels = Generator().flow((images, labels), labels, **options)
+    assert_same(with_labels[0], ((images[:4].astype("float32"), labels[:4]), labels[:4]))
+    without = Generator().flow((images, [labels, labels]), **options)
+    assert_same(without[0], ((images[:4].astype("float32"), labels[:4], labels[:4]),))
+
+
 def test_iterator_is_a_keras_dataset(arrays):
     iterator = Generator().flow(*arrays, batch_size=4)
     assert isinstance(iterator, keras.utils.PyDataset)
