@@ -17,6 +17,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from fastaug.catalog import EXTENSIONS
 from fastaug.draws import SEEDS, Draws, Ranges, batch_stream, draw_batch
 from fastaug.epochs import PassSchedule, Position, following
 from fastaug.errors import check_flag, check_integer, check_one_of
@@ -78,6 +79,8 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         Shape of one image in `data_format`.
     """
 
+    white_list_formats = EXTENSIONS
+
     def __init__(
         self,
         image_data_generator: Generator | None,
@@ -109,6 +112,9 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         self._batch_size = int(batch_size)
         self._shuffle = bool(shuffle)
         self._saver = saver
+        self.save_to_dir = None if saver is None else str(saver.folder)
+        self.save_prefix = "" if saver is None else saver.prefix
+        self.save_format = "png" if saver is None else saver.format
         self._start = 0  # batches seen when `index_array` was drawn
         self._orders: dict[tuple[int, int], NDArray[np.intp]] = {}
         self._last_asked: Position | None = None

@@ -67,6 +67,7 @@ class FileIterator(BatchIterator):
         self.interpolation = target.interpolation
         self.keep_aspect_ratio = target.keep_aspect_ratio
         self.subset = subset
+        self.split = split_of(subset, _validation_split(image_data_generator))
         self._filepaths = catalog.filepaths
         self._targets = catalog.targets
         self._weights = catalog.weights
@@ -151,6 +152,8 @@ keep_aspect_ratio, dtype
         For arguments out of range.
     """
 
+    allowed_class_modes = frozenset(DIRECTORY_CLASS_MODES)
+
     def __init__(
         self,
         directory: str | Path,
@@ -221,6 +224,8 @@ interpolation, keep_aspect_ratio, dtype, validate_filenames
     ValueError
         For arguments out of range.
     """
+
+    allowed_class_modes = frozenset(DATAFRAME_CLASS_MODES)
 
     def __init__(
         self,

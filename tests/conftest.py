@@ -26,8 +26,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pytest
+import scipy
 
 DATA = Path(os.environ.get("FASTAUG_TEST_DATA", ROOT.parent / "shared" / "data"))
+SCIPY = tuple(map(int, scipy.__version__.split(".")[:2]))
 ON_LINUX = Path("/proc/self/fd").is_dir()
 
 

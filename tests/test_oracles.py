@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_images
+from conftest import SCIPY, make_images
 from oracles import CHANNELS, COUNTS, ORACLES, SIZES, SOURCE_DTYPES, some_draws
 from scipy import ndimage
 
@@ -238,6 +238,9 @@ def test_quarter_turn_is_a_rotation_about_the_centre(height: int, width: int) ->
     np.testing.assert_array_equal(np.linalg.det(turns[:, :, :2]).round(12), 1)
 
 
+@pytest.mark.skipif(
+    SCIPY < (1, 16), reason="older SciPy sums coordinates in another order: other pixels at borders"
+)
 @pytest.mark.parametrize("fill_mode", FILL_MODES)
 @pytest.mark.parametrize("order", [0, 1])
 def test_rotation_by_a_round_angle_agrees_with_scipy_at_the_border(
