@@ -5,6 +5,7 @@ Runs in the decode processes, so it must import neither numba nor keras.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
@@ -28,12 +29,21 @@ INTERPOLATIONS = {
     "box": Image.Resampling.BOX,
     "lanczos": Image.Resampling.LANCZOS,
 }
+# Pillow knows a format once its plug-in is imported: 25 ms for these, 60 ms for all of Pillow's.
+for _plugin in ("Bmp", "Gif", "Jpeg", "Jpeg2K", "Mpo", "Png", "Ppm", "Psd", "Tiff", "WebP"):
+    import_module(f"PIL.{_plugin}ImagePlugin")
+with contextlib.suppress(ImportError):  # since Pillow 11.3
+    import_module("PIL.AvifImagePlugin")
 # What the accepted extensions stand for, and the formats that people rename to them.  Others, such
 # as EPS, start interpreters or external programs.  JPEG includes MPO.
-FORMATS = ("BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-# Pillow knows a format once its plug-in is imported: 25 ms for these, 60 ms for all of Pillow's.
-for _plugin in ("Bmp", "Gif", "Jpeg", "Jpeg2K", "Mpo", "Png", "Ppm", "Tiff", "WebP"):
-    import_module(f"PIL.{_plugin}ImagePlugin")
+FORMATS = tuple(
+    name
+    for name in (
+        *("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000"),
+        *("PNG", "PPM", "PSD", "TIFF", "WEBP"),
+    )
+    if name in Image.OPEN
+)
 
 
 @dataclass(frozen=True, slots=True)

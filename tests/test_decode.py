@@ -6,6 +6,7 @@ import io
 import itertools
 import os
 import socket
+import struct
 import zlib
 from pathlib import Path
 
@@ -173,11 +174,6 @@ def draw_eps(path: Path) -> None:
     Image.new("RGB", (8, 11), "red").save(path, "EPS")
 
 
-def draw_psd(path: Path) -> None:
-    header = b"8BPS\0\1" + bytes(6) + b"\0\3\0\0\0\5\0\0\0\7\0\x08\0\3"
-    path.write_bytes(header + bytes(4 + 4 + 4 + 2 + 5 * 7 * 3))
-
-
 def listen(path: Path) -> None:
     # The name of a socket has at most 108 bytes: those of pytest's folders can be longer.
     folder = os.open(path.parent, os.O_RDONLY)
@@ -196,7 +192,6 @@ BAD_FILES = {
     "png_of_400_megapixels": lambda path: path.write_bytes(huge_png()),
     "jpeg_of_400_megapixels": lambda path: path.write_bytes(huge_jpeg()),
     "eps": draw_eps,
-    "psd": draw_psd,
     "folder": lambda path: path.mkdir(),
     "fifo": os.mkfifo if hasattr(os, "mkfifo") else None,
     "link_to_a_device": lambda path: path.symlink_to("/dev/zero"),
@@ -320,3 +315,25 @@ def test_exhausted_memory_is_not_blamed_on_the_file(photo, monkeypatch):
     monkeypatch.setattr("fastaug.decode._decode_jpeg", exhausted)
     with pytest.raises(MemoryError):
         decoded(photo, Target(13, 17, "rgb", "nearest", False))
+
+
+def draw_psd(path: Path, image: np.ndarray) -> None:
+    """Write a flat, uncompressed Photoshop file: header, three empty sections, planes."""
+    height, width, channels = image.shape
+    header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, channels, height, width, 8, 3)
+    path.write_bytes(header + bytes(3 * 4 + 2) + np.moveaxis(image, -1, 0).tobytes())
+
+
+def test_photoshop_file_named_jpg_is_what_keras_reads(tmp_path):
+    image = make_images(1, 5, 7, 3)[0]
+    draw_psd(tmp_path / "renamed.jpg", image)
+    assert np.array_equal(
+        decoded(tmp_path / "renamed.jpg", Target(5, 7, "rgb", "nearest", False)), image
+    )
+    assert_equals_keras(tmp_path / "renamed.jpg", Target(13, 17, "rgb", "bilinear", False))
+
+
+@pytest.mark.skipif("AVIF" not in FORMATS, reason="this Pillow does not read AVIF")
+def test_avif_named_jpg_is_what_keras_reads(tmp_path):
+    Image.fromarray(make_images(1, 8, 11, 3)[0]).save(tmp_path / "renamed.jpg", "AVIF")
+    assert_equals_keras(tmp_path / "renamed.jpg", Target(13, 17, "rgb", "bilinear", False))
