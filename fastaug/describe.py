@@ -37,18 +37,14 @@ def _warp_steps(generator: Generator) -> list[str]:
     parts = [f"{one!r}" for one in generator.transforms if isinstance(one, Geometric)]
     if ranges.rotation:
         parts.append(f"rotate by up to {generator.rotation_range} degrees either way")
-    for name, moved in (
-        ("height_shift_range", "horizontally" if generator.keras_quirks else "vertically"),
-        ("width_shift_range", "vertically" if generator.keras_quirks else "horizontally"),
+    quirks = generator.keras_quirks
+    quirk = ", a quirk of Keras" if quirks else ""
+    for name, drawn, moved in (
+        ("height_shift_range", ranges.height_shift, "horizontally" if quirks else "vertically"),
+        ("width_shift_range", ranges.width_shift, "vertically" if quirks else "horizontally"),
     ):
-        value = getattr(generator, name)
-        if (
-            name == "height_shift_range"
-            and ranges.height_shift
-            or (name == "width_shift_range" and ranges.width_shift)
-        ):
-            quirk = ", a quirk of Keras" if generator.keras_quirks else ""
-            parts.append(f"shift {moved} by {name}={value!r}{quirk}")
+        if drawn:
+            parts.append(f"shift {moved} by {name}={getattr(generator, name)!r}{quirk}")
     if ranges.shear:
         parts.append(f"shear by up to {generator.shear_range} degrees")
     if tuple(ranges.zoom) != (1, 1):

@@ -112,35 +112,28 @@ def _draw_doubles(
     ranges: Ranges, rng: LegacyRng, count: int, height: int, width: int
 ) -> list[Floats]:
     """Draw all numbers of a batch at once; the columns come in the order of `_name_columns`."""
-    still, unzoomed = np.zeros(count), np.ones(count)
     zoomed = tuple(ranges.zoom) != (1, 1)
-    drawn = [bool(ranges.rotation), bool(ranges.height_shift), bool(ranges.width_shift)]
-    drawn += [bool(ranges.shear), zoomed, zoomed, True, True]
-    drawn += [ranges.channel_shift != 0, ranges.brightness is not None]
-    columns = iter(rng.random_sample((count, sum(drawn))).T)
-    doubles = [next(columns) if one else None for one in drawn]
+    drawn = (ranges.rotation, ranges.height_shift, ranges.width_shift, ranges.shear)
+    numbers = sum(map(bool, drawn)) + 2 * zoomed + 2
+    numbers += (ranges.channel_shift != 0) + (ranges.brightness is not None)
+    columns = iter(rng.random_sample((count, numbers)).T)
 
-    def spread(column: Floats | None, extent: float) -> Floats:
-        return still if column is None else _between(-extent, extent, column)
+    def spread(extent: Any) -> Floats:
+        return _between(-extent, extent, next(columns)) if extent else np.zeros(count)
 
-    def zoom(column: Floats | None) -> Floats:
-        return unzoomed if column is None else _between(*ranges.zoom, column)
+    def shift(extent: Any, size: int) -> Floats:
+        return spread(extent) * (size if extent < 1 else 1)
 
-    shifts = []
-    for column, extent, size in (
-        (doubles[1], ranges.height_shift, height),
-        (doubles[2], ranges.width_shift, width),
-    ):
-        assert isinstance(extent, float)
-        shift = spread(column, extent)
-        shifts.append(shift * size if extent < 1 else shift)
-    values = [spread(doubles[0], ranges.rotation), *shifts, spread(doubles[3], ranges.shear)]
-    values += [zoom(doubles[4]), zoom(doubles[5])]
-    values += [column for column in doubles[6:8] if column is not None]
-    if doubles[8] is not None:
-        values.append(spread(doubles[8], ranges.channel_shift))
-    if doubles[9] is not None and ranges.brightness is not None:
-        values.append(_between(*ranges.brightness, doubles[9]))
+    def zoom() -> Floats:
+        return _between(*ranges.zoom, next(columns)) if zoomed else np.ones(count)
+
+    values = [spread(ranges.rotation), shift(ranges.height_shift, height)]
+    values += [shift(ranges.width_shift, width), spread(ranges.shear), zoom(), zoom()]
+    values += [next(columns), next(columns)]
+    if ranges.channel_shift != 0:
+        values.append(spread(ranges.channel_shift))
+    if ranges.brightness is not None:
+        values.append(_between(*ranges.brightness, next(columns)))
     return values
 
 
