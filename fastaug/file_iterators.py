@@ -67,7 +67,6 @@ class FileIterator(BatchIterator):
         self.interpolation = target.interpolation
         self.keep_aspect_ratio = target.keep_aspect_ratio
         self.subset = subset
-        self.split = split_of(subset, _validation_split(image_data_generator))
         self._filepaths = catalog.filepaths
         self._targets = catalog.targets
         self._weights = catalog.weights
@@ -179,11 +178,11 @@ keep_aspect_ratio, dtype
         target = _checked_target(target_size, color_mode, interpolation, keep_aspect_ratio)
         check_one_of("class_mode", class_mode, DIRECTORY_CLASS_MODES)
         check_flag("follow_links", follow_links)
-        split = split_of(subset, _validation_split(image_data_generator))
+        self.split = split_of(subset, _validation_split(image_data_generator))
         saver = picture_saver(
             save_to_dir, save_prefix, save_format, data_format, numbers=10_000_000
         )
-        catalog = scan_directory(str(directory), classes, split, follow_links)
+        catalog = scan_directory(str(directory), classes, self.split, follow_links)
         say(f"Found {len(catalog.filenames)} images belonging to "
              f"{len(catalog.class_indices)} classes.")  # fmt: skip
         super().__init__(
@@ -256,7 +255,7 @@ interpolation, keep_aspect_ratio, dtype, validate_filenames
         target = _checked_target(target_size, color_mode, interpolation, keep_aspect_ratio)
         check_one_of("class_mode", class_mode, DATAFRAME_CLASS_MODES)
         check_flag("validate_filenames", validate_filenames)
-        split = split_of(subset, _validation_split(image_data_generator))
+        self.split = split_of(subset, _validation_split(image_data_generator))
         saver = picture_saver(
             save_to_dir, save_prefix, save_format, data_format, numbers=10_000_000
         )
@@ -268,7 +267,7 @@ interpolation, keep_aspect_ratio, dtype, validate_filenames
             weight_col,
             class_mode,
             classes,
-            split,
+            self.split,
             validate_filenames,
         )
         checked = "validated" if validate_filenames else "non-validated"
