@@ -103,38 +103,34 @@ def _is_choice(shift: ShiftRange) -> bool:
     return not isinstance(shift, float)
 
 
-def _between(low: float, high: float, doubles: Any) -> Any:
-    """Map doubles in [0, 1) as NumPy's `uniform(low, high)` does, to the last bit."""
-    return low + (high - low) * doubles
-
-
 def _draw_doubles(
     ranges: Ranges, rng: LegacyRng, count: int, height: int, width: int
 ) -> list[Floats]:
-    """Draw all numbers of a batch at once; the columns come in the order of `_name_columns`."""
+    """Draw all numbers of a batch at once; the columns come in the order of `_name_columns`.
+
+    A double d in [0, 1) becomes (low + (high - low) * d) * unit, as with NumPy's `uniform`, to the
+    last bit.
+    """
     zoomed = tuple(ranges.zoom) != (1, 1)
-    drawn = (ranges.rotation, ranges.height_shift, ranges.width_shift, ranges.shear)
-    numbers = sum(map(bool, drawn)) + 2 * zoomed + 2
-    numbers += (ranges.channel_shift != 0) + (ranges.brightness is not None)
-    columns = iter(rng.random_sample((count, numbers)).T)
-
-    def spread(extent: Any) -> Floats:
-        return _between(-extent, extent, next(columns)) if extent else np.zeros(count)
-
-    def shift(extent: Any, size: int) -> Floats:
-        return spread(extent) * (size if extent < 1 else 1)
-
-    def zoom() -> Floats:
-        return _between(*ranges.zoom, next(columns)) if zoomed else np.ones(count)
-
-    values = [spread(ranges.rotation), shift(ranges.height_shift, height)]
-    values += [shift(ranges.width_shift, width), spread(ranges.shear), zoom(), zoom()]
-    values += [next(columns), next(columns)]
+    spans = [
+        (bool(extent), -extent, extent, size if size is not None and extent < 1 else 1)
+        for extent, size in (
+            (ranges.rotation, None),
+            (ranges.height_shift, height),
+            (ranges.width_shift, width),
+            (ranges.shear, None),
+        )
+    ]
+    spans += [(zoomed, *ranges.zoom, 1)] * 2 + [(True, 0, 1, 1)] * 2
     if ranges.channel_shift != 0:
-        values.append(spread(ranges.channel_shift))
+        spans.append((True, -ranges.channel_shift, ranges.channel_shift, 1))
     if ranges.brightness is not None:
-        values.append(_between(*ranges.brightness, next(columns)))
-    return values
+        spans.append((True, *ranges.brightness, 1))
+    drawn = [span[1:] for span in spans if span[0]]
+    low, high, unit = np.array(drawn, np.float64).T[:, :, np.newaxis]
+    doubles = rng.random_sample((count, len(drawn))).T
+    columns = iter((low + (high - low) * doubles) * unit)
+    return [next(columns) if on else np.full(count, float(low)) for on, low, _, _ in spans]
 
 
 def _draw_image(ranges: Ranges, rng: LegacyRng, height: int, width: int) -> list[float]:

@@ -2,6 +2,9 @@
 
 A pull matrix (2, 3), float64, maps an output position (row, col, 1) to the source position that it
 takes its value from.  All geometry of an image is folded into one.  Knows no pixels.
+
+Products of matrices that round are NumPy's, because Keras' are: whether the BLAS behind it fuses
+multiplications and additions differs from machine to machine, and with it the last bit.
 """
 
 from __future__ import annotations
@@ -47,17 +50,21 @@ def pull_matrices(draws: Draws, height: int, width: int, *, quirks: bool) -> Mat
         matrices = matrices @ _shifts(shift_x, shift_y)
     if draws.shear.any():
         matrices = matrices @ _shears(np.deg2rad(draws.shear))
-    if (draws.zx != 1).any() or (draws.zy != 1).any():
-        matrices = matrices @ _zooms(draws.zx, draws.zy)
+    # So are those with a zoom, a diagonal matrix: one factor for each column.
+    matrices[:, :, 0] *= draws.zx[:, np.newaxis]
+    matrices[:, :, 1] *= draws.zy[:, np.newaxis]
     matrices = centred(matrices, centre_x / 2 - 0.5, centre_y / 2 - 0.5)
-    return np.ascontiguousarray(matrices[:, _SWAP][:, :2, _SWAP])
+    return np.take(matrices[:, 1::-1], _SWAP, axis=2)
 
 
 def centred(matrices: Matrices, first: float, second: float) -> Matrices:
-    """Make (n, 3, 3) matrices act about the point (first, second) in their own coordinates."""
-    offset = np.array([[1, 0, first], [0, 1, second], [0, 0, 1]])
-    reset = np.array([[1, 0, -first], [0, 1, -second], [0, 0, 1]])
-    return offset @ matrices @ reset
+    """Make (n, 3, 3) matrices act about the point (first, second) in their own coordinates.
+
+    The first factor only adds to the last column, which is exact; `matrices` is overwritten.
+    """
+    matrices[:, 0, 2] += first
+    matrices[:, 1, 2] += second
+    return matrices @ np.array([[1, 0, -first], [0, 1, -second], [0, 0, 1]])
 
 
 def compose(last: Matrices, first: Matrices) -> Matrices:

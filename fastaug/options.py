@@ -26,6 +26,7 @@ from fastaug.errors import (
 )
 from fastaug.kernels.warp import FILL_MODES
 from fastaug.pipeline import DTYPES, Recipe
+from fastaug.preprocessing import check_function
 from fastaug.spline import require_ndimage
 from fastaug.transforms import TRANSFORMS, Geometric, Photometric, Transform
 
@@ -121,7 +122,7 @@ def check_options(generator: Generator) -> None:
     if generator.brightness_range is not None:
         check_pair("`brightness_range`", generator.brightness_range)
     check_dtype(generator.dtype)
-    _check_function(generator.preprocessing_function)
+    check_function(generator.preprocessing_function)
 
 
 def check_dtype(dtype: Any) -> np.dtype[Any]:
@@ -144,14 +145,6 @@ def _check_shift(name: str, value: Any) -> None:
             check_number(f"each of {name}", number)
     else:
         check_number(name, value, minimum=0)
-
-
-def _check_function(function: Any) -> None:
-    if function is not None and not callable(function):
-        raise TypeError(
-            "preprocessing_function must be a function of one image (height, width, channels) that "
-            f"returns an array of the same shape, not {function!r}"
-        )
 
 
 def checked_transforms(transforms: Any) -> tuple[Transform, ...]:

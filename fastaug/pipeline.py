@@ -7,25 +7,30 @@ with the channel shift and are done while warping.  Pure: no files, no state.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.buffers import empty_batch
+from fastaug.buffers import BatchBuffers
 from fastaug.draws import Draws, transform_stream
 from fastaug.geometry import compose, moves, pull_matrices
-from fastaug.kernels.batch import Standards, Transforms, augment
-from fastaug.kernels.launch import launch
+from fastaug.kernels.batch import Finish, Layout, Transforms, augment_blocks, augment_images
+from fastaug.kernels.lanes import WIDTH as LANES
+from fastaug.kernels.launch import COMPILED, launch, limited_threads
+from fastaug.kernels.pointwise import DIVIDE, MULTIPLY, REVERSE_CHANNELS, SUBTRACT
 from fastaug.kernels.warp import FILL_MODES
+from fastaug.preprocessing import Array, Function, Mode, call_function, fused_mode
 from fastaug.spline import warp_spline
 from fastaug.transforms import Geometric, Photometric, Transform
 
-Array = NDArray[Any]
 EPSILON = 1e-6  # what Keras adds to a deviation before it divides by it
 DTYPES = ("float16", "float32", "float64", "uint8")
+_LARGE = 2**20  # pixels of an image whose rows are shared out among threads
+_OPERAND = 1024  # pixels: the operands of small images are repeated, for longer loops
+_OFFSETS = 2**31  # the lanes' offsets into an image are 32 bits wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,8 @@ class Recipe:
 
     `mean`, `deviation` and `whitening` are None where that step is off.  The first two broadcast
     against one image in `data_format`; the last is (values, values) of a flattened image.
+    `preprocessing_function` is a function or the name of a mode.  `plain` warps without vector
+    instructions, with the same result.
     """
 
     dtype: np.dtype[Any] = np.dtype(np.float32)
@@ -43,7 +50,7 @@ class Recipe:
     order: int = 1
     quirks: bool = True
     transforms: tuple[Transform, ...] = ()
-    preprocessing_function: Callable[[Array], Array] | None = None
+    preprocessing_function: Function | str | None = None
     rescale: float | None = None
     samplewise_center: bool = False
     samplewise_normalize: bool = False
@@ -51,11 +58,17 @@ class Recipe:
     deviation: Array | None = None
     whitening: Array | None = None
     threads: int | None = None
+    plain: bool = False
 
     @property
     def working_dtype(self) -> np.dtype[Any]:
         """The dtype in which a batch is computed: float64 where that is asked for."""
         return np.dtype(np.float64 if self.dtype == np.float64 else np.float32)
+
+    @property
+    def channel_axis(self) -> int:
+        """Where the channels are, from the end."""
+        return -3 if self.data_format == "channels_first" else -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +90,13 @@ def channels_last(images: Array, data_format: str) -> Array:
     return np.moveaxis(images, -3, -1) if data_format == "channels_first" else images
 
 
-def make_batch(recipe: Recipe, images: Array, rows: NDArray[np.intp], draws: BatchDraws) -> Array:
+def make_batch(
+    recipe: Recipe,
+    images: Array,
+    rows: NDArray[np.intp],
+    draws: BatchDraws,
+    buffers: BatchBuffers | None = None,
+) -> Array:
     """Augment and standardise one batch.
 
     Parameters
@@ -90,41 +109,55 @@ def make_batch(recipe: Recipe, images: Array, rows: NDArray[np.intp], draws: Bat
         (n,) which of them make the batch.
     draws
         The batch's randomness.
+    buffers
+        Where memory for batches comes from; None takes new memory.
 
     Returns
     -------
-    (n, ...) batch in `recipe.data_format` and `recipe.dtype`: new, C-contiguous, the caller's own.
+    (n, ...) batch in `recipe.data_format` and `recipe.dtype`: C-contiguous, the caller's own.
 
     Raises
     ------
     ValueError
         If `preprocessing_function` returns something that is no image of the same size.
     """
-    batch = empty_batch((len(rows), *images.shape[1:]), recipe.working_dtype)
-    if not batch.size:
-        return batch.astype(recipe.dtype)
-    plan = _plan(recipe, images, rows, draws)
-    standards = _standards(recipe, batch.shape[1:])
-    if recipe.preprocessing_function is None and not _photometric(recipe):
-        _run(recipe, plan, standards, batch)
-    else:
-        _run(recipe, plan, standards, batch, standardizing=False)
-        _apply_transforms(recipe, batch, draws)
-        _preprocess(recipe, batch, draws.samples)
-        _run(recipe, plan, standards, batch, transforming=False)
-    if recipe.whitening is not None:
-        batch = (batch.reshape(len(batch), -1) @ recipe.whitening).reshape(batch.shape)
-    return _as_output(batch, recipe.dtype)
+    buffers = buffers or BatchBuffers()
+    shape = images.shape[1:]
+    if not len(rows):
+        return buffers.lend((0, *shape), recipe.dtype)
+    function, working = recipe.preprocessing_function, recipe.working_dtype
+    mode = fused_mode(function, shape[recipe.channel_axis], recipe.data_format)
+    finish = _finish(recipe, mode, shape)
+    photometric = [one for one in recipe.transforms if isinstance(one, Photometric)]
+    called = function is not None and mode is None
+    dtype = recipe.dtype if recipe.whitening is None else working
+    with limited_threads(recipe.threads) as threads:
+        run = partial(_run, recipe, threads, buffers)
+        plan = _plan(recipe, images, rows, draws)
+        if called or photometric:
+            batch = run(plan, _nothing(working), working)
+            for transform in photometric:
+                drawn = transform.draw(_stream(draws, transform), len(batch))
+                transform.apply(channels_last(batch, recipe.data_format), drawn)
+            if called:
+                call_function(function, batch, recipe.channel_axis, draws.samples)
+            if dtype != working or _does_anything(finish):
+                batch = run(_unmoved(batch), finish, dtype)
+        else:
+            batch = run(plan, finish, dtype)
+        if recipe.whitening is not None:
+            batch = _whiten(batch, recipe.whitening, buffers)
+            if recipe.dtype != working:
+                batch = run(_unmoved(batch), _nothing(working), recipe.dtype)
+    return batch
 
 
 def transform_images(recipe: Recipe, images: Array, rows: NDArray[np.intp], draws: Draws) -> Array:
     """Return a batch after all that Keras draws, not standardised, in the working dtype."""
-    batch = empty_batch((len(rows), *images.shape[1:]), recipe.working_dtype)
-    recipe = replace(recipe, transforms=())
-    plan = _plan(recipe, images, rows, BatchDraws(draws, 0, 0, rows))
-    nothing = _standards(Recipe(dtype=recipe.dtype), images.shape[1:])
-    _run(recipe, plan, nothing, batch, standardizing=False)
-    return batch
+    working = recipe.working_dtype
+    plan = _plan(replace(recipe, transforms=()), images, rows, BatchDraws(draws, 0, 0, rows))
+    with limited_threads(recipe.threads) as threads:
+        return _run(recipe, threads, BatchBuffers(), plan, _nothing(working), working)
 
 
 class _Plan(NamedTuple):
@@ -137,22 +170,32 @@ class _Plan(NamedTuple):
 
 def _run(
     recipe: Recipe,
+    threads: int,
+    buffers: BatchBuffers,
     plan: _Plan,
-    standards: Standards,
-    batch: Array,
-    *,
-    transforming: bool = True,
-    standardizing: bool = True,
-) -> None:
-    """Launch the kernel on a batch, for one of its two stages or for both."""
-    target = channels_last(batch, recipe.data_format)
-    launch(augment, *plan, standards, transforming, standardizing, target, threads=recipe.threads)
+    finish: Finish,
+    dtype: np.dtype[Any],
+) -> Array:
+    """Launch a kernel that makes a batch."""
+    shape, count = plan.images.shape[1:], len(plan.rows)
+    batch = buffers.lend((count, *shape), dtype)
+    planar = recipe.data_format == "channels_first"
+    channels, height, width = shape if planar else (shape[2], shape[0], shape[1])
+    # Two rules.  Rows are shared out where whole images would leave threads idle, ...
+    few_or_large = count < threads or height * width >= _LARGE
+    kernel = augment_blocks if threads > 1 and few_or_large else augment_images
+    # ... and the fast path is taken where there is a compiler and a pixel fits into the lanes.
+    fast = COMPILED and channels <= LANES and height * width * channels < _OFFSETS
+    plain = None if fast and not recipe.plain else True
+    layout = Layout(height, width, channels, planar)
+    out = batch.view(np.uint16) if dtype == np.float16 else batch
+    launch(kernel, *plan, layout, finish, min(threads, count), plain, out)
+    return batch
 
 
 def _plan(recipe: Recipe, images: Array, rows: NDArray[np.intp], draws: BatchDraws) -> _Plan:
     """Turn drawn numbers into the kernel's arguments; splines are warped here, by SciPy."""
-    images = channels_last(images, recipe.data_format)
-    height, width = images.shape[1:3]
+    height, width = channels_last(images, recipe.data_format).shape[1:3]
     keras = draws.keras
     matrices = pull_matrices(keras, height, width, quirks=recipe.quirks)
     warped = moves(keras)
@@ -163,8 +206,7 @@ def _plan(recipe: Recipe, images: Array, rows: NDArray[np.intp], draws: BatchDra
             matrices = compose(transform.matrices(drawn, height, width), matrices)
             warped = np.ones(len(rows), bool)
     if recipe.order > 1 and warped.any():
-        images = images[rows].astype(recipe.working_dtype)
-        images = warp_spline(images, matrices, warped, recipe.order, recipe.fill_mode, recipe.cval)
+        images = _spline(recipe, images[rows], matrices, warped)
         rows, warped = np.arange(len(rows)), np.zeros(len(rows), bool)
     shifts, factors = keras.channel_shift_intensity, keras.brightness
     transforms = Transforms(
@@ -181,6 +223,26 @@ def _plan(recipe: Recipe, images: Array, rows: NDArray[np.intp], draws: BatchDra
         quirks=recipe.quirks,
     )
     return _Plan(*_source(images, rows, recipe.working_dtype), transforms)
+
+
+def _unmoved(batch: Array) -> _Plan:
+    """Return the plan that leaves a batch as it is."""
+    count = len(batch)
+    never, nothing = np.zeros(count, bool), np.empty(0, batch.dtype)
+    factors = np.empty(0, np.float32)
+    transforms = Transforms(
+        np.zeros((count, 2, 3)), never, never, never, 0, 0, 0.0, nothing, factors, False
+    )
+    return _Plan(*_source(batch, np.arange(count), batch.dtype), transforms)
+
+
+def _spline(
+    recipe: Recipe, images: Array, matrices: NDArray[np.float64], warped: NDArray[np.bool_]
+) -> Array:
+    """Warp the images of a batch by SciPy."""
+    images = channels_last(images, recipe.data_format).astype(recipe.working_dtype)
+    images = warp_spline(images, matrices, warped, recipe.order, recipe.fill_mode, recipe.cval)
+    return np.moveaxis(images, -1, 1) if recipe.data_format == "channels_first" else images
 
 
 def _source(
@@ -201,20 +263,55 @@ def _source(
     return images, rows
 
 
-def _standards(recipe: Recipe, shape: tuple[int, ...]) -> Standards:
+def _nothing(dtype: np.dtype[Any]) -> Finish:
+    """Return the second half of a recipe that has none."""
+    return Finish(np.empty(0, np.int8), np.empty((0, 1), dtype), False, False, 0)
+
+
+def _does_anything(finish: Finish) -> bool:
+    return bool(len(finish.steps) or finish.sample_center or finish.sample_normalize)
+
+
+def _finish(recipe: Recipe, mode: Mode | None, shape: tuple[int, ...]) -> Finish:
     """Turn the recipe's second half into the kernel's arguments."""
-    dtype = recipe.working_dtype
-    mean = np.zeros((1, 1, 1)) if recipe.mean is None else recipe.mean
-    divisor = np.ones((1, 1, 1)) if recipe.deviation is None else recipe.deviation + EPSILON
-    return Standards(
-        scaled=bool(recipe.rescale),
-        scale=dtype.type(recipe.rescale or 1),
-        sample_center=recipe.samplewise_center,
-        sample_normalize=recipe.samplewise_normalize,
-        featurewise=recipe.mean is not None or recipe.deviation is not None,
-        mean=_feature_array("mean", mean, shape, recipe),
-        divisor=_feature_array("std", divisor, shape, recipe),
+    steps = [] if mode is None else _mode_steps(mode)
+    if recipe.rescale:
+        steps.append((MULTIPLY, recipe.rescale))
+    before = len(steps)
+    if recipe.mean is not None:
+        steps.append((SUBTRACT, _feature_array("mean", recipe.mean, shape, recipe)))
+    if recipe.deviation is not None:
+        steps.append((DIVIDE, _feature_array("std", recipe.deviation + EPSILON, shape, recipe)))
+    return Finish(
+        np.array([step for step, _ in steps], np.int8),
+        _operands([operand for _, operand in steps], shape, recipe),
+        recipe.samplewise_center,
+        recipe.samplewise_normalize,
+        before,
     )
+
+
+def _mode_steps(mode: Mode) -> list[tuple[int, Any]]:
+    """Return what a mode does, as steps with their operands."""
+    steps: list[tuple[int, Any]] = [(REVERSE_CHANNELS, 0.0)] if mode.reverse_channels else []
+    if mode.divisor is not None:
+        steps.append((DIVIDE, mode.divisor))
+    steps.append((SUBTRACT, mode.mean))
+    if mode.deviation is not None:
+        steps.append((DIVIDE, mode.deviation))
+    return steps
+
+
+def _operands(values: list[Any], shape: tuple[int, ...], recipe: Recipe) -> Array:
+    """Return the steps' operands, (steps, some rows * width * channels), channels last."""
+    planar = recipe.data_format == "channels_first"
+    channels, height, width = shape if planar else (shape[2], shape[0], shape[1])
+    by_row = any(np.ndim(value) == 3 and len(value) > 1 for value in values)
+    rows = height if by_row else max(1, _OPERAND // width)
+    operands = np.empty((len(values), rows, width, channels), recipe.working_dtype)
+    for operand, value in zip(operands, values, strict=True):
+        operand[...] = value
+    return operands.reshape(len(values), rows * width * channels)
 
 
 def _feature_array(name: str, value: Any, shape: tuple[int, ...], recipe: Recipe) -> Array:
@@ -233,57 +330,13 @@ def _feature_array(name: str, value: Any, shape: tuple[int, ...], recipe: Recipe
     return np.ascontiguousarray(channels_last(value, recipe.data_format))
 
 
-def _photometric(recipe: Recipe) -> list[Photometric]:
-    return [transform for transform in recipe.transforms if isinstance(transform, Photometric)]
+def _whiten(batch: Array, whitening: Array, buffers: BatchBuffers) -> Array:
+    """Return the product of each flattened image with a (values, values) matrix."""
+    out = buffers.lend(batch.shape, batch.dtype)
+    flat = batch.reshape(len(batch), -1)
+    np.copyto(out.reshape(flat.shape), flat @ whitening, casting="same_kind")
+    return out
 
 
 def _stream(draws: BatchDraws, transform: Transform) -> np.random.Generator:
     return transform_stream(draws.seed, draws.batches_seen, type(transform).__name__)
-
-
-def _apply_transforms(recipe: Recipe, batch: Array, draws: BatchDraws) -> None:
-    for transform in _photometric(recipe):
-        drawn = transform.draw(_stream(draws, transform), len(batch))
-        transform.apply(channels_last(batch, recipe.data_format), drawn)
-
-
-def _preprocess(recipe: Recipe, batch: Array, samples: NDArray[np.intp]) -> None:
-    """Call the user's function on every image and keep what it returns."""
-    function = recipe.preprocessing_function
-    if function is None:
-        return
-    name = getattr(function, "__name__", repr(function))
-    channel_axis = 0 if recipe.data_format == "channels_first" else -1
-    one_channel = list(batch.shape[1:])
-    one_channel[channel_axis] = 1
-    for image, sample in zip(batch, samples, strict=True):
-        where = f"preprocessing_function {name!r}, called on sample {sample}"
-        try:
-            result = np.asarray(function(image))
-        except StopIteration as error:
-            # TensorFlow would take it for the end of the data.
-            raise RuntimeError(f"{where}, raised StopIteration") from error
-        except Exception as error:
-            if hasattr(error, "add_note"):  # Python 3.11 and later
-                error.add_note(f"raised by {where}")
-            raise
-        if result.dtype.kind not in "biuf":
-            raise ValueError(
-                f"{where}, returned {result!r:.60}; it must return an array of numbers"
-            )
-        if result.shape not in (image.shape, tuple(one_channel)):
-            raise ValueError(
-                f"{where}, returned shape {result.shape}; it must return {image.shape}"
-            )
-        image[...] = result
-
-
-def _as_output(batch: Array, dtype: np.dtype[Any]) -> Array:
-    """Convert a computed batch to the dtype that was asked for; uint8 is rounded and clipped."""
-    if batch.dtype == dtype:
-        return batch
-    out = empty_batch(batch.shape, dtype)
-    if dtype == np.uint8:
-        batch = np.clip(np.rint(batch), 0, 255)
-    np.copyto(out, batch, casting="unsafe")
-    return out

@@ -16,6 +16,7 @@ from fastaug.draws import batch_stream, draw_batch
 from fastaug.errors import check_integer
 from fastaug.options import drawn_recipe_of, ranges_of
 from fastaug.pipeline import EPSILON, Array, Recipe, transform_images
+from fastaug.preprocessing import MODES, apply_mode
 
 if TYPE_CHECKING:
     from fastaug.generator import Generator
@@ -78,8 +79,11 @@ def _whitening(images: Array, epsilon: float) -> Array:
 
 def standardize(recipe: Recipe, x: Array) -> Array:
     """Standardise an image or a batch as Keras 3.15's `ImageDataGenerator.standardize` does."""
-    if recipe.preprocessing_function is not None:
-        x = recipe.preprocessing_function(x)
+    function = recipe.preprocessing_function
+    if isinstance(function, str):
+        x = apply_mode(MODES[function], x, recipe.channel_axis)
+    elif function is not None:
+        x = function(x)
     if recipe.rescale:
         x *= recipe.rescale
     if recipe.samplewise_center:

@@ -1,11 +1,17 @@
-"""How kernels are compiled and started: flags, and the one lock of this process."""
+"""How kernels are compiled and started: flags, threads, and the one lock of this process."""
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numba
+from numba.core import event
+
+from fastaug.errors import check_integer
 
 # Branches on zero divisors cost vectorisation; shapes are checked before a kernel is reached.
 _FLAGS = {"nogil": True, "cache": True, "error_model": "numpy"}
@@ -13,13 +19,53 @@ _FLAGS = {"nogil": True, "cache": True, "error_model": "numpy"}
 inner = numba.njit(**_FLAGS)
 parallel = numba.njit(parallel=True, **_FLAGS)
 
+# Without a compiler there are no vector instructions: kernels run as plain Python, for debugging.
+COMPILED = not numba.config.DISABLE_JIT
+
 # Numba's `workqueue` layer, the default on macOS, aborts the interpreter when two threads launch
 # at the same time, so all launches of the process share this lock.
 _LOCK = threading.Lock()
 _PROCESS = os.getpid()
+_limit = numba.config.NUMBA_NUM_THREADS
 
 
-def launch(kernel, *arguments, threads=None):
+def set_num_threads(n: int) -> None:
+    """Let the kernels of this process use at most `n` threads, whatever a generator asks for.
+
+    Parameters
+    ----------
+    n
+        From 1 to the number of threads that Numba started with: one for each usable core, unless
+        the environment variable NUMBA_NUM_THREADS said otherwise.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `n` is no such number.
+
+    Examples
+    --------
+    >>> import fastaug
+    >>> fastaug.set_num_threads(1)
+    """
+    global _limit  # noqa: PLW0603 - it is a setting of the process
+    check_integer("n", n, minimum=1, maximum=numba.config.NUMBA_NUM_THREADS)
+    _limit = int(n)
+
+
+@contextmanager
+def limited_threads(threads: int | None) -> Iterator[int]:
+    """Let launches of this thread use at most so many threads; None means all; gives the number."""
+    before = numba.get_num_threads()
+    count = min(before, _limit, threads or _limit)
+    numba.set_num_threads(count)
+    try:
+        yield count
+    finally:
+        numba.set_num_threads(before)
+
+
+def launch(kernel, *arguments):
     """Run a parallel kernel, at most one at a time in this process.
 
     Parameters
@@ -28,8 +74,6 @@ def launch(kernel, *arguments, threads=None):
         A function compiled with `parallel`.
     *arguments
         What it takes.
-    threads
-        How many threads it may use; None means as many as Numba has.
 
     Raises
     ------
@@ -41,11 +85,23 @@ def launch(kernel, *arguments, threads=None):
             "fastaug was loaded before this process was forked, and its kernels cannot run in the "
             "fork; start the process with the 'spawn' method, or import fastaug in it"
         )
-    available = numba.config.NUMBA_NUM_THREADS
     with _LOCK:
-        before = numba.get_num_threads()
-        numba.set_num_threads(available if threads is None else min(threads, available))
-        try:
-            return kernel(*arguments)
-        finally:
-            numba.set_num_threads(before)
+        return kernel(*arguments)
+
+
+class _Announcer(event.Listener):
+    """Say once why the first batch takes seconds."""
+
+    def on_start(self, event):
+        function = event.data["dispatcher"].py_func
+        if function.__module__.startswith("fastaug.") and not self._told:
+            self._told = True
+            logging.getLogger("fastaug").warning("compiling kernels (once)")
+
+    def on_end(self, event):
+        """Do nothing."""
+
+    _told = False
+
+
+event.register("numba:compile", _Announcer())

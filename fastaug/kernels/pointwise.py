@@ -1,7 +1,8 @@
-"""What happens to each value of one image, in place: channel shift, brightness, standardisation.
+"""What happens to each value, in place: channel shift, brightness, standardisation.
 
-Images are (height, width, channels), float32 or float64.  Arithmetic is done in the dtype in which
-Keras does it; scalars arrive in the dtype of the image.
+Everything works on an image's `values` (height * width * channels,), float32 or float64, some rows
+at a time, in flat loops that LLVM vectorises.  Arithmetic is done in the dtype in which Keras does
+it; scalars arrive in the dtype of the values.
 """
 
 from __future__ import annotations
@@ -11,122 +12,133 @@ from numba import prange
 
 from fastaug.kernels.launch import inner, parallel
 
-
-@inner
-def extremes(image):
-    """Return the smallest and the largest value of an image."""
-    height, width, channels = image.shape
-    low = high = image[0, 0, 0]
-    for row in range(height):
-        for col in range(width):
-            for channel in range(channels):
-                low = min(low, image[row, col, channel])
-                high = max(high, image[row, col, channel])
-    return low, high
+# What can be done to every value, with an operand for each: see `run_steps`.
+MULTIPLY, SUBTRACT, DIVIDE, REVERSE_CHANNELS = 0, 1, 2, 3
+_SUMS = 8  # values that are summed up side by side
 
 
 @inner
-def shift_channels(image, shift):
-    """Add one number to all channels and clip to the image's own range (Keras 3.15)."""
-    low, high = extremes(image)
-    height, width, channels = image.shape
-    for row in range(height):
-        for col in range(width):
-            for channel in range(channels):
-                image[row, col, channel] = min(max(image[row, col, channel] + shift, low), high)
+def widen_extremes(values, first, last, lows, highs):
+    """Lower `lows` and raise `highs`, (width * channels,), to the values of the rows."""
+    length = len(lows)
+    for row in range(first, last):
+        for k in range(length):
+            value = values[np.uintp(row * length + k)]
+            lows[k] = min(lows[k], value)
+            highs[k] = max(highs[k], value)
 
 
 @inner
-def scale_brightness(image, factor, quirks):
+def shift_channels(values, start, stop, shift, low, high):
+    """Add one number and clip to the image's own range (Keras 3.15, `apply_channel_shift`)."""
+    for k in range(start, stop):
+        values[np.uintp(k)] = min(max(values[np.uintp(k)] + shift, low), high)
+
+
+@inner
+def scale_brightness(values, start, stop, channels, factor, low, high, quirks):
     """Multiply by a factor and clip to [0, 255]; the alpha channel of four stays as it is.
 
-    An image with values outside [0, 255] is mapped to that range first and back afterwards.  With
-    `quirks`, values are cut to whole numbers before and after, as in Keras 3.15, which goes through
-    an 8-bit Pillow image (`ImageEnhance.Brightness`).  Work is in float32, as there.
+    An image whose values, `low` to `high`, leave [0, 255] is mapped to that range first and back
+    afterwards.  With `quirks`, values are cut to whole numbers before and after, as in Keras 3.15,
+    which goes through an 8-bit Pillow image (`ImageEnhance.Brightness`).  Work is in float32, as
+    there.
     """
-    height, width, channels = image.shape
-    low, high = extremes(image)
     mapped = low < 0 or high > 255
     low32, span32 = np.float32(low), np.float32(np.float32(high) - np.float32(low))
-    limit = np.float32(255)
-    for row in range(height):
-        for col in range(width):
-            for channel in range(channels):
-                value = np.float32(image[row, col, channel])
-                if mapped:
-                    value -= low32
-                    if span32 != 0:
-                        value /= span32
-                    value *= limit
-                if quirks:
-                    value = np.float32(int(value))
-                if channels != 4 or channel != 3:
-                    value = min(max(factor * value, np.float32(0)), limit)
-                    if quirks:
-                        value = np.float32(int(value))
-                if mapped:
-                    image[row, col, channel] = (value / limit) * (high - low) + low
-                else:
-                    image[row, col, channel] = value
+    zero, limit = np.float32(0), np.float32(255)
+    for k in range(start, stop):
+        value = np.float32(values[np.uintp(k)])
+        if mapped:
+            value -= low32
+            if span32 != 0:
+                value /= span32
+            value *= limit
+        if quirks:
+            value = np.float32(np.int32(value))
+        if channels != 4 or k % 4 != 3:
+            value = min(max(factor * value, zero), limit)
+            if quirks:
+                value = np.float32(np.int32(value))
+        if mapped:
+            values[np.uintp(k)] = (value / limit) * (high - low) + low
+        else:
+            values[np.uintp(k)] = value
 
 
 @inner
-def rescale(image, scale):
-    """Multiply every value by a number."""
-    height, width, channels = image.shape
-    for row in range(height):
-        for col in range(width):
-            for channel in range(channels):
-                image[row, col, channel] *= scale
+def run_steps(values, start, stop, channels, steps, operands):
+    """Do one step after another to the values from `start` to `stop`, whole rows.
+
+    Parameters
+    ----------
+    steps
+        (k,) int8: MULTIPLY, SUBTRACT, DIVIDE, or REVERSE_CHANNELS, which takes no operand.
+    operands
+        (k, length) in the dtype of the values: one for each value of a row, or of the whole image.
+    """
+    length, flat = operands.shape[1], operands.reshape(-1)
+    for number in range(len(steps)):
+        begin = start
+        while begin < stop:
+            first = begin % length
+            count = min(length - first, stop - begin)
+            _run_step(values, begin, count, channels, steps[number], flat, number * length + first)
+            begin += count
 
 
 @inner
-def mean_and_deviation(image):
-    """Return mean and population standard deviation of all values, accumulated in float64."""
-    height, width, channels = image.shape
-    count = height * width * channels
-    total = 0.0
-    for row in range(height):
-        for col in range(width):
-            for channel in range(channels):
-                total += image[row, col, channel]
-    mean = total / count
-    squares = 0.0
-    for row in range(height):
-        for col in range(width):
-            for channel in range(channels):
-                squares += (image[row, col, channel] - mean) ** 2
-    return mean, np.sqrt(squares / count)
+def _run_step(values, begin, count, channels, step, operand, first):
+    if step == MULTIPLY:
+        for k in range(count):
+            values[np.uintp(begin + k)] *= operand[np.uintp(first + k)]
+    elif step == SUBTRACT:
+        for k in range(count):
+            values[np.uintp(begin + k)] -= operand[np.uintp(first + k)]
+    elif step == DIVIDE:
+        for k in range(count):
+            values[np.uintp(begin + k)] /= operand[np.uintp(first + k)]
+    else:
+        reverse_channels(values, begin, count, channels)
 
 
 @inner
-def standardize_sample(image, center, normalize):
-    """Subtract the image's own mean, divide by its own deviation + 1e-6."""
-    mean, deviation = mean_and_deviation(image)
-    if not center:
-        mean = 0.0
-    divisor = deviation + 1e-6 if normalize else 1.0
-    height, width, channels = image.shape
-    for row in range(height):
-        for col in range(width):
-            for channel in range(channels):
-                image[row, col, channel] = (image[row, col, channel] - mean) / divisor
+def reverse_channels(values, begin, count, channels):
+    """Turn RGB to BGR."""
+    for pixel in range(begin, begin + count, channels):
+        for channel in range(channels // 2):
+            one, other = np.uintp(pixel + channel), np.uintp(pixel + channels - 1 - channel)
+            values[one], values[other] = values[other], values[one]
 
 
 @inner
-def standardize_features(image, mean, divisor):
-    """Subtract `mean` and divide by `divisor`: (1 or height, 1 or width, 1 or channels) arrays."""
-    height, width, channels = image.shape
-    # Steps of zero repeat an axis of length one.
-    mean_row, mean_col, mean_channel = [int(size > 1) for size in mean.shape]
-    row_step, col_step, channel_step = [int(size > 1) for size in divisor.shape]
-    for row in range(height):
-        for col in range(width):
-            for channel in range(channels):
-                value = image[row, col, channel]
-                value -= mean[row * mean_row, col * mean_col, channel * mean_channel]
-                value /= divisor[row * row_step, col * col_step, channel * channel_step]
-                image[row, col, channel] = value
+def sum_rows(values, first, last, length, mean, squared, sums):
+    """Put each row's sum of distances from `mean`, or of their squares, into `sums` (height,).
+
+    In float64, and in an order that depends on the width alone: who does which rows changes no bit.
+    """
+    partial = np.empty(_SUMS)
+    whole = length - length % _SUMS
+    for row in range(first, last):
+        partial[:] = 0.0
+        for start in range(row * length, row * length + whole, _SUMS):
+            for k in range(_SUMS):
+                distance = values[np.uintp(start + k)] - mean
+                partial[k] += distance * distance if squared else distance
+        total = 0.0
+        for k in range(_SUMS):
+            total += partial[k]
+        for k in range(row * length + whole, (row + 1) * length):
+            distance = values[np.uintp(k)] - mean
+            total += distance * distance if squared else distance
+        sums[row] = total
+
+
+@inner
+def standardize_sample(values, start, stop, mean, divisor):
+    """Subtract a float64 mean and divide by a float64 divisor."""
+    for k in range(start, stop):
+        values[np.uintp(k)] = (values[np.uintp(k)] - mean) / divisor
 
 
 @parallel

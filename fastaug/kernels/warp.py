@@ -1,7 +1,11 @@
-"""Geometry of one image: pull every output pixel from its place in the source.
+"""Geometry: pull every output pixel from its place in the source.
 
 The arithmetic is that of SciPy 1.17's `ndimage.affine_transform` (`NI_GeometricTransform` in
 `ni_interpolation.c`), operation by operation in float64, so that results agree to the last bit.
+This is the plain path, one number after another; `sampling.py` does the same faster.
+
+Indices that are computed are made unsigned: for a signed one Numba first asks whether it counts
+from the end, which doubles the time of a pixel (25 against 14 ns).
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ import numpy as np
 from fastaug.kernels.launch import inner
 
 FILL_MODES = {"constant": 0, "nearest": 1, "reflect": 2, "wrap": 3}
-_CONSTANT, _NEAREST, _REFLECT = 0, 1, 2
+CONSTANT, NEAREST, _REFLECT = 0, 1, 2
 OUTSIDE = -1.0
 
 
@@ -22,11 +26,11 @@ def fold(position, length, fill_mode):
     """Bring a coordinate into the image as the fill mode says; OUTSIDE means `cval`."""
     if 0.0 <= position <= length - 1:
         return position
-    if fill_mode == _CONSTANT:
+    if fill_mode == CONSTANT:
         return OUTSIDE
     if length == 1:
         return 0.0
-    if fill_mode == _NEAREST:
+    if fill_mode == NEAREST:
         return 0.0 if position < 0.0 else length - 1.0
     if fill_mode == _REFLECT:
         # The edge pixel is repeated, so the period is twice the length.
@@ -49,82 +53,77 @@ def fold(position, length, fill_mode):
 
 @inner
 def tap(index, length):
-    """Keep a tap inside; the ones outside repeat the edge pixel or have weight zero.
-
-    Unsigned, like every index that is computed here: for a signed one Numba first asks whether it
-    counts from the end, which doubles the time of a pixel (25 against 14 ns).
-    """
-    return np.uintp(min(max(index, 0), length - 1))
+    """Keep a tap inside; the ones outside repeat the edge pixel or have weight zero."""
+    return min(max(index, 0), length - 1)
 
 
 @inner
-def place(index, length, flipped):
-    """Return where a row or column of a flipped image is stored."""
-    return np.uintp(length - 1 - index if flipped else index)
-
-
-@inner
-def warp_image(image, pull, flip_vertical, flip_horizontal, order, fill_mode, cval, out):
-    """Fill `out` with `image` seen through a pull matrix, then flipped.
+def sample_pixel(source, shape, y, x, order, out, start):
+    """Fill the pixel that starts at `out[start]` with the source at (y, x), inside or at its edge.
 
     Parameters
     ----------
-    image
-        (height, width, channels), uint8, float32 or float64.
+    source
+        (height * width * channels or more,) float32 or float64.
+    shape
+        (height, width, channels)
+    """
+    height, width, channels = shape
+    if order == 0:
+        row, col = tap(int(floor(y + 0.5)), height), tap(int(floor(x + 0.5)), width)
+        near = (row * width + col) * channels
+        for channel in range(channels):
+            out[np.uintp(start + channel)] = source[np.uintp(near + channel)]
+        return
+    above, before = int(floor(y)), int(floor(x))
+    upper = 1.0 - (y - above)
+    lower = 1.0 - upper
+    nearer = 1.0 - (x - before)
+    farther = 1.0 - nearer
+    top, bottom = tap(above, height) * width, tap(above + 1, height) * width
+    left, right = tap(before, width), tap(before + 1, width)
+    for channel in range(channels):
+        value = source[np.uintp((top + left) * channels + channel)] * upper * nearer
+        value += source[np.uintp((top + right) * channels + channel)] * upper * farther
+        value += source[np.uintp((bottom + left) * channels + channel)] * lower * nearer
+        value += source[np.uintp((bottom + right) * channels + channel)] * lower * farther
+        out[np.uintp(start + channel)] = value
+
+
+@inner
+def warp_rows(source, pull, flips, order, fill_mode, cval, shape, out, first, last):
+    """Fill the rows from `first` to `last` with the source seen through a pull matrix, flipped.
+
+    Parameters
+    ----------
+    source
+        (height * width * channels or more,) float32 or float64.
     pull
         (2, 3) float64 matrix: output (row, col, 1) -> source (row, col).
-    flip_vertical, flip_horizontal
+    flips
         Whether the warped image is turned upside down, and left to right.
     order
         0 takes the nearest pixel, 1 interpolates between the four around.
     fill_mode, cval
         A code of FILL_MODES, and the value outside for `constant`.
+    shape
+        (height, width, channels), of the source and of the result.
     out
-        (height, width, channels), float32 or float64, overwritten.
+        (height * width * channels,) in the dtype of the source.
     """
-    height, width, channels = image.shape
-    for row in range(height):
-        out_row = place(row, height, flip_vertical)
+    height, width, channels = shape
+    for row in range(first, last):
+        origin = height - 1 - row if flips[0] else row
         # SciPy's order of the sum: with another, round angles put whole pixels elsewhere.
-        row_y = pull[0, 2] + row * pull[0, 0]
-        row_x = pull[1, 2] + row * pull[1, 0]
+        row_y = pull[0, 2] + origin * pull[0, 0]
+        row_x = pull[1, 2] + origin * pull[1, 0]
         for col in range(width):
-            out_col = place(col, width, flip_horizontal)
-            y = fold(row_y + col * pull[0, 1], height, fill_mode)
-            x = fold(row_x + col * pull[1, 1], width, fill_mode)
+            start = (row * width + col) * channels
+            source_col = width - 1 - col if flips[1] else col
+            y = fold(row_y + source_col * pull[0, 1], height, fill_mode)
+            x = fold(row_x + source_col * pull[1, 1], width, fill_mode)
             if y <= OUTSIDE or x <= OUTSIDE:
                 for channel in range(channels):
-                    out[out_row, out_col, channel] = cval
-            elif order == 0:
-                near_row, near_col = (
-                    tap(int(floor(y + 0.5)), height),
-                    tap(int(floor(x + 0.5)), width),
-                )
-                for channel in range(channels):
-                    out[out_row, out_col, channel] = image[near_row, near_col, channel]
+                    out[np.uintp(start + channel)] = cval
             else:
-                above, before = int(floor(y)), int(floor(x))
-                upper = 1.0 - (y - above)
-                lower = 1.0 - upper
-                nearer = 1.0 - (x - before)
-                farther = 1.0 - nearer
-                top, bottom = tap(above, height), tap(above + 1, height)
-                left, right = tap(before, width), tap(before + 1, width)
-                for channel in range(channels):
-                    value = image[top, left, channel] * upper * nearer
-                    value += image[top, right, channel] * upper * farther
-                    value += image[bottom, left, channel] * lower * nearer
-                    value += image[bottom, right, channel] * lower * farther
-                    out[out_row, out_col, channel] = value
-
-
-@inner
-def copy_image(image, flip_vertical, flip_horizontal, out):
-    """Fill `out` with `image`, flipped, without a warp."""
-    height, width, channels = image.shape
-    for row in range(height):
-        out_row = place(row, height, flip_vertical)
-        for col in range(width):
-            out_col = place(col, width, flip_horizontal)
-            for channel in range(channels):
-                out[out_row, out_col, channel] = image[row, col, channel]
+                sample_pixel(source, shape, y, x, order, out, start)

@@ -1,0 +1,199 @@
+"""Warped rows, the fast way: first where the pixels of a band come from, then the pixels.
+
+The arithmetic is that of `warp.warp_rows`, operation by operation, with the same bits.  What
+differs is the order of the work: coordinates, taps and weights of a few rows in flat loops that LLVM
+vectorises, then one pixel after another with `lanes`.  (One core, 299x299x3, order 1: 0.6 + 1.4 ns a
+pixel; `warp_rows` takes 12.)
+
+Pixels are read from a scratch image that holds the source in the dtype of the output: a rotated walk
+over a cold image misses the cache at every pixel, a straight copy streams.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastaug.kernels import lanes
+from fastaug.kernels.launch import inner
+from fastaug.kernels.warp import CONSTANT, NEAREST, fold, sample_pixel
+
+
+@inner
+def locate(pull, row, flipped, shape, ys, xs, start):
+    """Put the coordinates of a row of output pixels into `ys` and `xs`, from `start` on."""
+    width = shape[1]
+    # SciPy's order of the sum: with another, round angles put whole pixels elsewhere.
+    row_y = pull[0, 2] + row * pull[0, 0]
+    row_x = pull[1, 2] + row * pull[1, 0]
+    col_y, col_x = pull[0, 1], pull[1, 1]
+    first, step = (width - 1.0, -1.0) if flipped else (0.0, 1.0)
+    for col in range(width):
+        source_col = first + step * np.float64(np.int32(col))
+        ys[np.uintp(start + col)] = row_y + source_col * col_y
+        xs[np.uintp(start + col)] = row_x + source_col * col_x
+
+
+@inner
+def inside(shape, ys, xs, start):
+    """Return which columns of a located row lie in the source: from `begin` to `end`.
+
+    Both coordinates rise or fall all along a row, so it is one run of columns.
+    """
+    height, width, _ = shape
+    bottom, right = height - 1.0, width - 1.0
+    begin, end = start, start + width
+    while begin < end and not (0.0 <= ys[begin] <= bottom and 0.0 <= xs[begin] <= right):
+        begin += 1
+    while begin < end and not (0.0 <= ys[end - 1] <= bottom and 0.0 <= xs[end - 1] <= right):
+        end -= 1
+    return begin - start, end - start
+
+
+@inner
+def fold_outside(shape, fill_mode, ys, xs, start):
+    """Bring the coordinates of a located row into the source, or less than a pixel beside it."""
+    height, width, _ = shape
+    begin, end = inside(shape, ys, xs, start)
+    for col in range(width):
+        if col < begin or col >= end:
+            ys[start + col] = fold(ys[start + col], height, fill_mode)
+            xs[start + col] = fold(xs[start + col], width, fill_mode)
+
+
+@inner
+def nearest_taps(count, shape, ys, xs, taps):
+    """Turn coordinates into the offset of the nearest pixel, for order 0."""
+    height, width, channels = shape
+    bottom, right = height - 1.0, width - 1.0
+    row_step, col_step = np.float64(width * channels), np.float64(channels)
+    for k in range(count):
+        row = min(max(np.floor(ys[k] + 0.5), 0.0), bottom)
+        col = min(max(np.floor(xs[k] + 0.5), 0.0), right)
+        taps[k] = np.int32(row * row_step + col * col_step)
+
+
+@inner
+def linear_taps(count, shape, ys, xs, taps, upper, left):
+    """Turn coordinates into taps and weights, for order 1; those outside go to the edge.
+
+    `taps`, int32, gets the offset of the upper left one of 2x2 pixels, which are always inside: on
+    the last row or column the weight of the far one is 1, not that of the near one.  `upper` and
+    `left`, float64, get the weights of the upper and of the left pixels.
+    """
+    height, width, channels = shape
+    bottom, right = height - 1.0, width - 1.0
+    last_row, last_col = max(height - 2.0, 0.0), max(width - 2.0, 0.0)
+    row_step, col_step = np.float64(width * channels), np.float64(channels)
+    for k in range(count):
+        y = min(max(ys[k], 0.0), bottom)
+        x = min(max(xs[k], 0.0), right)
+        above = min(np.floor(y), last_row)
+        before = min(np.floor(x), last_col)
+        taps[k] = np.int32(above * row_step + before * col_step)
+        upper[k] = 1.0 - (y - above)
+        left[k] = 1.0 - (x - before)
+
+
+@inner
+def blend(source, tap, right, down, upper, left):
+    """Return one pixel between 2x2 others, in SciPy's order of operations."""
+    lower, far = 1.0 - upper, 1.0 - left
+    value = lanes.load(source, tap) * upper * left
+    value = value + lanes.load(source, tap + right) * upper * far
+    value = value + lanes.load(source, tap + down) * lower * left
+    return value + lanes.load(source, tap + down + right) * lower * far
+
+
+@inner
+def gather(source, taps, upper, left, order, shape, count, edge, out, start):
+    """Fill `count` pixels of `out`, one behind the other from `start` on.
+
+    Parameters
+    ----------
+    source
+        (height * width * channels + lanes.WIDTH,) float32 or float64.
+    taps, upper, left
+        From `nearest_taps` or `linear_taps`.
+    shape
+        (height, width, channels), at most lanes.WIDTH channels.
+    edge
+        (lanes.WIDTH,) room for one pixel.
+    """
+    height, width, channels = shape
+    right, down = channels if width > 1 else 0, width * channels if height > 1 else 0
+    # A pixel of three channels writes a fourth number, which the next pixel overwrites.  The last
+    # ones go by the edge: what comes behind them may belong to another thread.
+    whole = max(0, (count * channels - lanes.WIDTH) // channels + 1)
+    if order == 0:
+        for k in range(whole):
+            lanes.store(lanes.load(source, np.intp(taps[k])), out, start + k * channels)
+    else:
+        for k in range(whole):
+            pixel = blend(source, np.intp(taps[k]), right, down, upper[k], left[k])
+            lanes.store(pixel, out, start + k * channels)
+    for k in range(whole, count):
+        tap = np.intp(taps[k])
+        if order == 0:
+            lanes.store(lanes.load(source, tap), edge, 0)
+        else:
+            lanes.store(blend(source, tap, right, down, upper[k], left[k]), edge, 0)
+        for channel in range(channels):
+            out[np.uintp(start + k * channels + channel)] = edge[channel]
+
+
+@inner
+def mend_edges(source, count, shape, ys, xs, out, start):
+    """Do those pixels again that lie beside the source by less than a pixel, for order 1.
+
+    `reflect` and `wrap` leave them there: they lie between an edge pixel and itself, which the 2x2
+    taps can't say.
+    """
+    height, width, channels = shape
+    bottom, right = height - 1.0, width - 1.0
+    for k in range(count):
+        y, x = ys[k], xs[k]
+        if y < 0.0 or y > bottom or x < 0.0 or x > right:
+            sample_pixel(source, shape, y, x, 1, out, start + k * channels)
+
+
+@inner
+def fill_outside(shape, cval, ys, xs, rows, out, start):
+    """Put `cval` where the pixels of located rows have no source, for the fill mode `constant`."""
+    _, width, channels = shape
+    for row in range(rows):
+        begin, end = inside(shape, ys, xs, row * width)
+        place = start + row * width * channels
+        for k in range(begin * channels):
+            out[np.uintp(place + k)] = cval
+        for k in range(end * channels, width * channels):
+            out[np.uintp(place + k)] = cval
+
+
+@inner
+def sample_rows(source, pull, flips, order, fill_mode, cval, shape, room, out, first, last):
+    """Fill the rows from `first` to `last` with the source seen through a pull matrix, flipped.
+
+    As `warp.warp_rows`, whose parameters these are, for at most lanes.WIDTH channels, with
+
+    Parameters
+    ----------
+    room
+        Scratch memory for ys, xs, taps, upper and left of all those rows, and an edge.
+    """
+    height, width, channels = shape
+    ys, xs, taps, upper, left, edge = room
+    count, start = (last - first) * width, first * width * channels
+    for row in range(first, last):
+        origin = height - 1 - row if flips[0] else row
+        locate(pull, origin, flips[1], shape, ys, xs, (row - first) * width)
+        if fill_mode != CONSTANT and fill_mode != NEAREST:
+            fold_outside(shape, fill_mode, ys, xs, (row - first) * width)
+    if order == 0:
+        nearest_taps(count, shape, ys, xs, taps)
+    else:
+        linear_taps(count, shape, ys, xs, taps, upper, left)
+    gather(source, taps, upper, left, order, shape, count, edge, out, start)
+    if fill_mode == CONSTANT:
+        fill_outside(shape, cval, ys, xs, last - first, out, start)
+    elif fill_mode != NEAREST and order == 1:
+        mend_edges(source, count, shape, ys, xs, out, start)
