@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from fastaug.file_iterators import DataFrameIterator as DataFrameIterator
     from fastaug.file_iterators import DirectoryIterator as DirectoryIterator
     from fastaug.generator import Generator as Generator
+    from fastaug.kernels.launch import set_num_threads as set_num_threads
+    from fastaug.preprocessing import batched as batched
 
 __version__ = "0.1.0"
 
@@ -27,6 +29,8 @@ _HOME = {
     "Generator": "fastaug.generator",
     "NumpyArrayIterator": "fastaug.array_iterator",
     "WorkerError": "fastaug.errors",
+    "batched": "fastaug.preprocessing",
+    "set_num_threads": "fastaug.kernels.launch",
     "transforms": "fastaug.transforms",
 }
 

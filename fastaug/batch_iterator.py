@@ -10,20 +10,25 @@ from __future__ import annotations
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from fastaug.buffers import BatchBuffers
 from fastaug.catalog import EXTENSIONS
 from fastaug.draws import SEEDS, Draws, Ranges, batch_stream, draw_batch
 from fastaug.epochs import PassSchedule, Position, following
 from fastaug.errors import check_flag, check_integer, check_one_of
+from fastaug.kernels.launch import check_process
 from fastaug.options import DATA_FORMATS, ranges_of, recipe_of
 from fastaug.pictures import PictureSaver
 from fastaug.pipeline import BatchDraws, Recipe, make_batch
+from fastaug.read_ahead import ReadAhead
 from fastaug.sources import Request, Source
 
 if TYPE_CHECKING:
@@ -118,7 +123,12 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         self._start = 0  # batches seen when `index_array` was drawn
         self._orders: dict[tuple[int, int], NDArray[np.intp]] = {}
         self._last_asked: Position | None = None
+        self._in_a_row = True  # whether the next requests can be guessed
         self._schedule = PassSchedule(len(self), self._shuffle)
+        self._rng = np.random.RandomState(0)  # seeded anew for every batch
+        self._buffers = BatchBuffers()
+        self._read_ahead = ReadAhead(self._make)
+        self._options: tuple[Any, ...] = ()
         self._source = self._make_source()
         if image_data_generator is not None:
             image_data_generator.warn_of_quirks(*self._size)
@@ -136,6 +146,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         self.batch_index = 0
         self._schedule = PassSchedule(len(self), self._shuffle)
         self._orders.clear()
+        self._read_ahead.forget()
         self._source.close()
         self._source = self._make_source()
 
@@ -197,7 +208,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         """Generator of the row numbers of the batches that `next()` would give out."""
         while True:
             with self.lock:
-                rows = self._request(self._advance())[1]
+                rows = self._rows(self._advance())
             yield rows
 
     @property
@@ -215,8 +226,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
     def __next__(self) -> Any:
         with self.lock:
             position = self._advance()
-            wanted, ahead = self._request(position), self._ahead(position)
-        return self._make(wanted, ahead)
+        return self._take(position)
 
     def next(self) -> Any:
         """Return the next batch; after the last one of a pass comes the first of another."""
@@ -230,13 +240,12 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         with self.lock:
             position = self._schedule.request(index % len(self))
             # Without an order of our own, only requests in a row can be guessed.
-            in_a_row = self._last_asked in (None, position) or position == following(
-                self._last_asked or position, len(self)
+            self._in_a_row = self._shuffle or position in (
+                self._last_asked or position,
+                following(self._last_asked or position, len(self)),
             )
             self._last_asked = position
-            wanted = self._request(position)
-            ahead = self._ahead(position) if self._shuffle or in_a_row else []
-        return _in_tuples(self._make(wanted, ahead))
+        return _in_tuples(self._take(position))
 
     def reset(self) -> None:
         """Let `next()` start a new pass; `fit` is not affected."""
@@ -253,8 +262,9 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
             self._schedule.on_epoch_end()
 
     def close(self) -> None:
-        """Stop decode processes and free their memory; batches given out stay valid."""
+        """Stop threads and processes and free their memory; batches given out stay valid."""
         self._source.close()
+        self._read_ahead.close()
 
     def __enter__(self) -> BatchIterator:
         return self
@@ -280,19 +290,28 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         self.total_batches_seen += 1
         return position
 
-    def _request(self, position: Position) -> tuple[Position, NDArray[np.intp]]:
-        """Return a position with the rows of its batch; call with the lock held."""
+    def _rows(self, position: Position) -> NDArray[np.intp]:
+        """Return the rows of a batch; call with the lock held."""
         first = position.batch * self._batch_size
-        return position, self._order(position.start)[first : first + self._batch_size]
+        return self._order(position.start)[first : first + self._batch_size]
 
-    def _ahead(self, position: Position) -> list[Request]:
+    def _ahead(self, position: Position) -> list[Position]:
+        """Return which batches may be made ahead of time."""
+        # Pictures are saved of batches that are given out, and of no others.
+        return [] if self._saver is not None else self._guess(position)
+
+    def _guess(self, position: Position) -> list[Position]:
         """Guess what is asked for next: the rest of the pass, then the beginning of the next."""
+        if not self._in_a_row or not len(self):
+            return []
         generator = self.image_data_generator
         count = READ_AHEAD if generator is None else generator.read_ahead
-        if not len(self):
-            return []
-        ahead = (following(position, len(self), steps + 1) for steps in range(count))
-        return [self._request(position) for position in ahead]
+        return [following(position, len(self), steps + 1) for steps in range(count)]
+
+    def _request(self, position: Position) -> Request:
+        """Return a position with its rows, for the source."""
+        with self.lock:
+            return position, self._rows(position)
 
     def _order(self, start: int) -> NDArray[np.intp]:
         """Return the order of the pass that begins when `start` batches were seen."""
@@ -312,20 +331,33 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
 
     def _draw(self, position: Position, count: int) -> tuple[Draws, np.random.RandomState]:
         """Draw a batch's numbers; a pass's first batch comes behind its order, as in Keras."""
-        rng = batch_stream(self._stream_seed, position.seen)
+        rng = batch_stream(self._stream_seed, position.seen, self._rng)
         if position.batch == 0 and self._shuffle:
             rng.permutation(self.n)
         generator = self.image_data_generator
         ranges = _STILL if generator is None else ranges_of(generator)
         return draw_batch(ranges, rng, count, *self._size), rng
 
-    def _make(self, wanted: tuple[Position, NDArray[np.intp]], ahead: Sequence[Request]) -> Any:
+    def _take(self, position: Position) -> Any:
+        """Return a batch, made now or ahead of time."""
+        check_process()  # before any lock, which a forked child may find locked for ever
+        # Scripts change options between batches; what was made with others is no use then.
+        generator = self.image_data_generator
+        options = self.seed, *(() if generator is None else vars(generator).values())
+        if len(options) != len(self._options) or not all(map(is_, options, self._options)):
+            self._read_ahead.forget()
+            self._options = options
+        return self._read_ahead.take(position, partial(self._ahead, position))
+
+    def _make(self, position: Position) -> Any:
         """Make one batch: the same one whoever asks, whenever."""
-        position, rows = wanted
+        wanted = _, rows = self._request(position)
         keras_draws, rng = self._draw(position, len(rows))
         draws = BatchDraws(keras_draws, self._stream_seed, position.seen, rows)
+        guessed = self._guess(position) if self._source.prepares else []
+        ahead = [self._request(one) for one in guessed]
         with self._source.lend(wanted, ahead) as (images, lent_rows):
-            batch = make_batch(self._recipe(), images, lent_rows, draws)
+            batch = make_batch(self._recipe(), images, lent_rows, draws, self._buffers)
         if self._saver is not None:
             self._saver.save(batch, rows, rng)
         return self._label(batch, rows)

@@ -8,6 +8,7 @@ come out of a private `RandomState` here, and the global state is left alone.  K
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 from zlib import crc32
 
@@ -66,9 +67,18 @@ class Draws:
         return {name: None if array is None else array[i].item() for name, array in values.items()}
 
 
-def batch_stream(seed: int, batches_seen: int) -> np.random.RandomState:
-    """Return the generator whose numbers Keras would use for this batch."""
-    return np.random.RandomState((seed + batches_seen) % SEEDS)
+def batch_stream(
+    seed: int, batches_seen: int, rng: np.random.RandomState | None = None
+) -> np.random.RandomState:
+    """Return the generator whose numbers Keras would use for this batch.
+
+    With `rng` it is that one, seeded anew: 1 us in place of 60.
+    """
+    seed = (seed + batches_seen) % SEEDS
+    if rng is None:
+        return np.random.RandomState(seed)
+    rng.seed(seed)
+    return rng
 
 
 def transform_stream(seed: int, batches_seen: int, name: str) -> np.random.Generator:
@@ -111,26 +121,41 @@ def _draw_doubles(
     A double d in [0, 1) becomes (low + (high - low) * d) * unit, as with NumPy's `uniform`, to the
     last bit.
     """
-    zoomed = tuple(ranges.zoom) != (1, 1)
-    spans = [
-        (bool(extent), -extent, extent, size if size is not None and extent < 1 else 1)
-        for extent, size in (
-            (ranges.rotation, None),
-            (ranges.height_shift, height),
-            (ranges.width_shift, width),
-            (ranges.shear, None),
-        )
+    constants, low, span, unit = _spans(ranges, height, width)
+    doubles = rng.random_sample((count, len(low)))
+    columns = iter((low + np.ascontiguousarray(doubles.T) * span) * unit)
+    return [next(columns) if one is None else _constant(count, one) for one in constants]
+
+
+@lru_cache(maxsize=64)
+def _constant(count: int, value: float) -> Floats:
+    """Return an array of the same number, which nobody changes."""
+    return np.full(count, value)
+
+
+@lru_cache(maxsize=64)
+def _spans(
+    ranges: Ranges, height: int, width: int
+) -> tuple[list[float | None], Floats, Floats, Floats]:
+    """Return how to map doubles: (constants, low, span, unit), the last three (drawn numbers, 1).
+
+    `constants` has an entry for each column: None where a number is drawn for it.
+    """
+    extents: list[tuple[Any, int]] = [(ranges.rotation, 1), (ranges.height_shift, height)]
+    extents += [(ranges.width_shift, width), (ranges.shear, 1)]
+    spans: list[tuple[float | None, float, float, float]] = [
+        (None if extent else 0.0, -extent, extent, size if extent < 1 else 1)
+        for extent, size in extents
     ]
-    spans += [(zoomed, *ranges.zoom, 1)] * 2 + [(True, 0, 1, 1)] * 2
+    spans += [(1.0 if tuple(ranges.zoom) == (1, 1) else None, *ranges.zoom, 1)] * 2
+    spans += [(None, 0, 1, 1)] * 2  # the flips are drawn even when they are off
     if ranges.channel_shift != 0:
-        spans.append((True, -ranges.channel_shift, ranges.channel_shift, 1))
+        spans.append((None, -ranges.channel_shift, ranges.channel_shift, 1))
     if ranges.brightness is not None:
-        spans.append((True, *ranges.brightness, 1))
-    drawn = [span[1:] for span in spans if span[0]]
-    low, high, unit = np.array(drawn, np.float64).T[:, :, np.newaxis]
-    doubles = rng.random_sample((count, len(drawn))).T
-    columns = iter((low + (high - low) * doubles) * unit)
-    return [next(columns) if on else np.full(count, float(low)) for on, low, _, _ in spans]
+        spans.append((None, *ranges.brightness, 1))
+    low, high, unit = np.array([span[1:] for span in spans if span[0] is None], np.float64).T
+    columns = low[:, np.newaxis], (high - low)[:, np.newaxis], unit[:, np.newaxis]
+    return [span[0] for span in spans], *columns
 
 
 def _draw_image(ranges: Ranges, rng: LegacyRng, height: int, width: int) -> list[float]:

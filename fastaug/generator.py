@@ -71,6 +71,8 @@ class Generator:
     preprocessing_function
         Function of one image, (height, width, channels) float, that returns one of the same shape.
         Called after the augmentation and before `rescale`, in this process: any callable will do.
+        Marked with `fastaug.batched`, it gets the whole batch.  "tf", "caffe" and "torch" are the
+        modes of `keras.applications`, done by the kernels; so are its `preprocess_input` functions.
     data_format
         "channels_last" or "channels_first"; None means Keras' `image_data_format`.
     validation_split
@@ -85,9 +87,10 @@ class Generator:
     workers
         Decode processes; None means as many as there are usable cores, 0 decodes in the caller.
     threads
-        Threads that kernels use; None means all.
+        Threads that kernels use; None means all that `fastaug.set_num_threads` leaves.
     read_ahead
-        How many batches of files are decoded ahead.
+        How many batches are made ahead while the caller is busy with the last one, and how many
+        batches of files are decoded ahead of those; 0 makes each one when it is asked for.
     timeout
         Seconds without progress after which reading files gives up.
     on_error
@@ -142,7 +145,7 @@ class Generator:
         horizontal_flip: bool = False,
         vertical_flip: bool = False,
         rescale: float | None = None,
-        preprocessing_function: Callable[[Array], Array] | None = None,
+        preprocessing_function: Callable[[Array], Array] | str | None = None,
         data_format: str | None = None,
         validation_split: float = 0.0,
         interpolation_order: int = 1,

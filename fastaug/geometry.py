@@ -2,19 +2,19 @@
 
 A pull matrix (2, 3), float64, maps an output position (row, col, 1) to the source position that it
 takes its value from.  All geometry of an image is folded into one.  Knows no pixels.
-
-Products of matrices that round are NumPy's, because Keras' are: whether the BLAS behind it fuses
-multiplications and additions differs from machine to machine, and with it the last bit.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.draws import Draws
+from fastaug.draws import Draws, Floats
+from fastaug.kernels.launch import COMPILED
+from fastaug.kernels.matrices import compose_matrices, find_moved
 
 Matrices: TypeAlias = NDArray[np.float64]
 
@@ -41,30 +41,57 @@ def pull_matrices(draws: Draws, height: int, width: int, *, quirks: bool) -> Mat
     (n, 2, 3) float64 pull matrices in (row, col).
     """
     shift_x, shift_y = (draws.tx, draws.ty) if quirks else (draws.ty, draws.tx)
-    centre_x, centre_y = (height, width) if quirks else (width, height)
-    matrices = _identities(len(draws))
-    # Products with an identity are exact, so leaving unused factors out changes speed alone.
-    if draws.theta.any():
-        matrices = _rotations(np.deg2rad(draws.theta))
-    if shift_x.any() or shift_y.any():
-        matrices = matrices @ _shifts(shift_x, shift_y)
-    if draws.shear.any():
-        matrices = matrices @ _shears(np.deg2rad(draws.shear))
-    # So are those with a zoom, a diagonal matrix: one factor for each column.
-    matrices[:, :, 0] *= draws.zx[:, np.newaxis]
-    matrices[:, :, 1] *= draws.zy[:, np.newaxis]
-    matrices = centred(matrices, centre_x / 2 - 0.5, centre_y / 2 - 0.5)
-    return np.take(matrices[:, 1::-1], _SWAP, axis=2)
+    width, height = (height, width) if quirks else (width, height)
+    centre = width / 2 - 0.5, height / 2 - 0.5
+    fused = _blas_fuses()
+    if fused is None:
+        return multiply_matrices(draws, shift_x, shift_y, centre)
+    return _compose(draws, shift_x, shift_y, centre, fused)
 
 
-def centred(matrices: Matrices, first: float, second: float) -> Matrices:
-    """Make (n, 3, 3) matrices act about the point (first, second) in their own coordinates.
+def multiply_matrices(
+    draws: Draws, shift_x: Floats, shift_y: Floats, centre: tuple[float, float]
+) -> Matrices:
+    """Compose by NumPy's products of 3x3 matrices, one factor after another like Keras."""
+    x, y = centre
+    matrices = _rotations(np.deg2rad(draws.theta)) @ _shifts(shift_x, shift_y)
+    matrices = matrices @ _shears(np.deg2rad(draws.shear)) @ _zooms(draws.zx, draws.zy)
+    matrices = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]]) @ matrices
+    matrices = matrices @ np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1]])
+    return np.ascontiguousarray(matrices[:, _SWAP][:, :2, _SWAP])
 
-    The first factor only adds to the last column, which is exact; `matrices` is overwritten.
+
+def _compose(
+    draws: Draws, shift_x: Floats, shift_y: Floats, centre: tuple[float, float], fused: bool
+) -> Matrices:
+    """Compose in compiled code."""
+    turns, shears = np.deg2rad(draws.theta), np.deg2rad(draws.shear)
+    matrices = np.empty((len(draws), 2, 3))
+    compose_matrices(
+        np.sin(turns), np.cos(turns), shift_x, shift_y, np.sin(shears), np.cos(shears),
+        draws.zx, draws.zy, centre, fused, matrices,
+    )  # fmt: skip
+    return matrices
+
+
+@cache
+def _blas_fuses() -> bool | None:
+    """Tell whether NumPy's matrix product rounds each sum of products once; None: neither way.
+
+    Keras composes its matrices with that product.  The BLAS behind it uses fused multiply-add on
+    most processors, and not on others, and the last bit of a coordinate decides at borders.
     """
-    matrices[:, 0, 2] += first
-    matrices[:, 1, 2] += second
-    return matrices @ np.array([[1, 0, -first], [0, 1, -second], [0, 0, 1]])
+    if not COMPILED:
+        return None
+    numbers = np.random.default_rng(0).uniform(0.5, 30, (8, 32))
+    theta, tx, ty, shear, zx, zy, shift_x, shift_y = numbers
+    never, centre = np.zeros(32, bool), (148.5, 99.0)
+    draws = Draws(theta, tx, ty, shear, zx, zy, never, never, None, None)
+    expected = multiply_matrices(draws, shift_x, shift_y, centre)
+    for fused in (True, False):
+        if np.array_equal(_compose(draws, shift_x, shift_y, centre, fused), expected):
+            return fused
+    return None
 
 
 def compose(last: Matrices, first: Matrices) -> Matrices:
@@ -75,8 +102,9 @@ def compose(last: Matrices, first: Matrices) -> Matrices:
 
 def moves(draws: Draws) -> NDArray[np.bool_]:
     """Tell for each image, shape (n,), whether it is warped at all."""
-    still = (draws.theta == 0) & (draws.tx == 0) & (draws.ty == 0) & (draws.shear == 0)
-    return ~(still & (draws.zx == 1) & (draws.zy == 1))
+    moved = np.empty(len(draws), bool)
+    find_moved(draws.theta, draws.tx, draws.ty, draws.shear, draws.zx, draws.zy, moved)
+    return moved
 
 
 def _identities(count: int) -> Matrices:

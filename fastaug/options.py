@@ -10,7 +10,6 @@ import multiprocessing.pool
 import numbers
 import os
 import warnings
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -195,6 +194,8 @@ def ranges_of(generator: Generator) -> Ranges:
 
 def _shift_of(value: Any) -> ShiftRange:
     """Return a float where Keras draws with `uniform`, else what it hands to `choice`."""
+    if isinstance(value, float):
+        return value
     if np.ndim(value):
         return list(value) if len(value) else 0.0
     return int(value) if isinstance(value, numbers.Integral) and int(value) > 0 else float(value)
@@ -202,8 +203,8 @@ def _shift_of(value: Any) -> ShiftRange:
 
 def recipe_of(generator: Generator, dtype: Any = None, data_format: str | None = None) -> Recipe:
     """Return what a generator does to every batch; `dtype` and `data_format` override its own."""
-    return replace(
-        drawn_recipe_of(generator),
+    return _recipe(
+        generator,
         dtype=np.dtype(generator.dtype if dtype is None else dtype),
         data_format=data_format or generator.data_format,
         mean=_fitted(generator, "featurewise_center", "mean"),
@@ -214,9 +215,12 @@ def recipe_of(generator: Generator, dtype: Any = None, data_format: str | None =
 
 def drawn_recipe_of(generator: Generator) -> Recipe:
     """Return a generator's recipe without the statistics, which it needn't have yet."""
+    dtype = np.dtype(generator.dtype)
+    return _recipe(generator, dtype=dtype, data_format=generator.data_format)
+
+
+def _recipe(generator: Generator, **settings: Any) -> Recipe:
     return Recipe(
-        dtype=np.dtype(generator.dtype),
-        data_format=generator.data_format,
         fill_mode=generator.fill_mode,
         cval=generator.cval,
         order=generator.interpolation_order,
@@ -227,6 +231,7 @@ def drawn_recipe_of(generator: Generator) -> Recipe:
         samplewise_center=bool(generator.samplewise_center),
         samplewise_normalize=bool(generator.samplewise_std_normalization),
         threads=generator.threads,
+        **settings,
     )
 
 

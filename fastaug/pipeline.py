@@ -8,7 +8,7 @@ with the channel shift and are done while warping.  Pure: no files, no state.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,15 +17,23 @@ from numpy.typing import NDArray
 from fastaug.buffers import BatchBuffers
 from fastaug.draws import Draws, transform_stream
 from fastaug.geometry import compose, moves, pull_matrices
-from fastaug.kernels.batch import Finish, Layout, Transforms, augment_blocks, augment_images
+from fastaug.kernels.batch import (
+    Finish,
+    Layout,
+    Transforms,
+    augment_blocks,
+    augment_images,
+    finish_images,
+)
 from fastaug.kernels.lanes import WIDTH as LANES
 from fastaug.kernels.launch import COMPILED, launch, limited_threads
 from fastaug.kernels.pointwise import DIVIDE, MULTIPLY, REVERSE_CHANNELS, SUBTRACT
 from fastaug.kernels.warp import FILL_MODES
-from fastaug.preprocessing import Array, Function, Mode, call_function, fused_mode
+from fastaug.preprocessing import Function, Mode, call_function, fused_mode
 from fastaug.spline import warp_spline
 from fastaug.transforms import Geometric, Photometric, Transform
 
+Array = NDArray[Any]
 EPSILON = 1e-6  # what Keras adds to a deviation before it divides by it
 DTYPES = ("float16", "float32", "float64", "uint8")
 _LARGE = 2**20  # pixels of an image whose rows are shared out among threads
@@ -132,23 +140,21 @@ def make_batch(
     called = function is not None and mode is None
     dtype = recipe.dtype if recipe.whitening is None else working
     with limited_threads(recipe.threads) as threads:
-        run = partial(_run, recipe, threads, buffers)
         plan = _plan(recipe, images, rows, draws)
         if called or photometric:
-            batch = run(plan, _nothing(working), working)
+            batch = _augment(recipe, threads, plan, _nothing(working), working, buffers)
             for transform in photometric:
                 drawn = transform.draw(_stream(draws, transform), len(batch))
                 transform.apply(channels_last(batch, recipe.data_format), drawn)
-            if called:
+            if callable(function) and called:
                 call_function(function, batch, recipe.channel_axis, draws.samples)
-            if dtype != working or _does_anything(finish):
-                batch = run(_unmoved(batch), finish, dtype)
+            batch = _finished(recipe, threads, batch, finish, dtype, buffers)
         else:
-            batch = run(plan, finish, dtype)
+            batch = _augment(recipe, threads, plan, finish, dtype, buffers)
         if recipe.whitening is not None:
             batch = _whiten(batch, recipe.whitening, buffers)
-            if recipe.dtype != working:
-                batch = run(_unmoved(batch), _nothing(working), recipe.dtype)
+            nothing = _nothing(working)
+            batch = _finished(recipe, threads, batch, nothing, recipe.dtype, buffers)
     return batch
 
 
@@ -157,7 +163,7 @@ def transform_images(recipe: Recipe, images: Array, rows: NDArray[np.intp], draw
     working = recipe.working_dtype
     plan = _plan(replace(recipe, transforms=()), images, rows, BatchDraws(draws, 0, 0, rows))
     with limited_threads(recipe.threads) as threads:
-        return _run(recipe, threads, BatchBuffers(), plan, _nothing(working), working)
+        return _augment(recipe, threads, plan, _nothing(working), working, BatchBuffers())
 
 
 class _Plan(NamedTuple):
@@ -168,29 +174,58 @@ class _Plan(NamedTuple):
     transforms: Transforms
 
 
-def _run(
+def _augment(
     recipe: Recipe,
     threads: int,
-    buffers: BatchBuffers,
     plan: _Plan,
     finish: Finish,
     dtype: np.dtype[Any],
+    buffers: BatchBuffers,
 ) -> Array:
-    """Launch a kernel that makes a batch."""
-    shape, count = plan.images.shape[1:], len(plan.rows)
-    batch = buffers.lend((count, *shape), dtype)
-    planar = recipe.data_format == "channels_first"
-    channels, height, width = shape if planar else (shape[2], shape[0], shape[1])
-    # Two rules.  Rows are shared out where whole images would leave threads idle, ...
-    few_or_large = count < threads or height * width >= _LARGE
-    kernel = augment_blocks if threads > 1 and few_or_large else augment_images
-    # ... and the fast path is taken where there is a compiler and a pixel fits into the lanes.
-    fast = COMPILED and channels <= LANES and height * width * channels < _OFFSETS
+    """Make a batch from source pixels."""
+    count, layout = len(plan.rows), _layout(plan.images.shape[1:], recipe.data_format)
+    batch = buffers.lend((count, *plan.images.shape[1:]), dtype)
+    size = layout.height * layout.width
+    # The fast path is taken where there is a compiler and a pixel fits into the lanes.
+    fast = COMPILED and layout.channels <= LANES and size * layout.channels < _OFFSETS
     plain = None if fast and not recipe.plain else True
-    layout = Layout(height, width, channels, planar)
-    out = batch.view(np.uint16) if dtype == np.float16 else batch
-    launch(kernel, *plan, layout, finish, min(threads, count), plain, out)
+    arguments = (*plan, layout, finish, plain, _as_bits(batch))
+    # Rows are shared out where whole images would leave threads idle.
+    if threads > 1 and (count < threads or size >= _LARGE):
+        launch(augment_blocks, *arguments)
+    else:
+        launch(augment_images, *arguments, min(threads, count))
     return batch
+
+
+def _finished(
+    recipe: Recipe,
+    threads: int,
+    batch: Array,
+    finish: Finish,
+    dtype: np.dtype[Any],
+    buffers: BatchBuffers,
+) -> Array:
+    """Do to a batch what is the same for all images; in place if it keeps its dtype."""
+    idle = not (len(finish.steps) or finish.sample_center or finish.sample_normalize)
+    if idle and batch.dtype == dtype:
+        return batch
+    layout = _layout(batch.shape[1:], recipe.data_format)
+    out = batch if batch.dtype == dtype else buffers.lend(batch.shape, dtype)
+    launch(finish_images, batch, layout, finish, _as_bits(out), min(threads, len(batch)))
+    return out
+
+
+def _layout(shape: tuple[int, ...], data_format: str) -> Layout:
+    """Return how images of a shape lie in memory."""
+    if data_format == "channels_first":
+        return Layout(shape[1], shape[2], shape[0], planar=True)
+    return Layout(*shape, planar=False)
+
+
+def _as_bits(batch: Array) -> Array:
+    """Return a batch as kernels know it: float16 as uint16."""
+    return batch.view(np.uint16) if batch.dtype == np.float16 else batch
 
 
 def _plan(recipe: Recipe, images: Array, rows: NDArray[np.intp], draws: BatchDraws) -> _Plan:
@@ -225,17 +260,6 @@ def _plan(recipe: Recipe, images: Array, rows: NDArray[np.intp], draws: BatchDra
     return _Plan(*_source(images, rows, recipe.working_dtype), transforms)
 
 
-def _unmoved(batch: Array) -> _Plan:
-    """Return the plan that leaves a batch as it is."""
-    count = len(batch)
-    never, nothing = np.zeros(count, bool), np.empty(0, batch.dtype)
-    factors = np.empty(0, np.float32)
-    transforms = Transforms(
-        np.zeros((count, 2, 3)), never, never, never, 0, 0, 0.0, nothing, factors, False
-    )
-    return _Plan(*_source(batch, np.arange(count), batch.dtype), transforms)
-
-
 def _spline(
     recipe: Recipe, images: Array, matrices: NDArray[np.float64], warped: NDArray[np.bool_]
 ) -> Array:
@@ -268,50 +292,56 @@ def _nothing(dtype: np.dtype[Any]) -> Finish:
     return Finish(np.empty(0, np.int8), np.empty((0, 1), dtype), False, False, 0)
 
 
-def _does_anything(finish: Finish) -> bool:
-    return bool(len(finish.steps) or finish.sample_center or finish.sample_normalize)
-
-
 def _finish(recipe: Recipe, mode: Mode | None, shape: tuple[int, ...]) -> Finish:
     """Turn the recipe's second half into the kernel's arguments."""
-    steps = [] if mode is None else _mode_steps(mode)
-    if recipe.rescale:
-        steps.append((MULTIPLY, recipe.rescale))
+    steps = _constant_steps(recipe.rescale, mode)
     before = len(steps)
     if recipe.mean is not None:
         steps.append((SUBTRACT, _feature_array("mean", recipe.mean, shape, recipe)))
     if recipe.deviation is not None:
-        steps.append((DIVIDE, _feature_array("std", recipe.deviation + EPSILON, shape, recipe)))
+        divisor = recipe.deviation + EPSILON
+        steps.append((DIVIDE, _feature_array("std", divisor, shape, recipe)))
+    values = tuple(operand for _, operand in steps), shape, recipe.data_format
+    constant = len(steps) == before  # no arrays
     return Finish(
         np.array([step for step, _ in steps], np.int8),
-        _operands([operand for _, operand in steps], shape, recipe),
+        (_constant_operands if constant else _operands)(*values, recipe.working_dtype),
         recipe.samplewise_center,
         recipe.samplewise_normalize,
         before,
     )
 
 
-def _mode_steps(mode: Mode) -> list[tuple[int, Any]]:
-    """Return what a mode does, as steps with their operands."""
-    steps: list[tuple[int, Any]] = [(REVERSE_CHANNELS, 0.0)] if mode.reverse_channels else []
-    if mode.divisor is not None:
-        steps.append((DIVIDE, mode.divisor))
-    steps.append((SUBTRACT, mode.mean))
-    if mode.deviation is not None:
-        steps.append((DIVIDE, mode.deviation))
+def _constant_steps(rescale: float | None, mode: Mode | None) -> list[tuple[int, Any]]:
+    """Return the steps of a mode and of `rescale`, with their operands."""
+    steps: list[tuple[int, Any]] = []
+    if mode is not None:
+        if mode.reverse_channels:
+            steps.append((REVERSE_CHANNELS, 0.0))
+        if mode.divisor is not None:
+            steps.append((DIVIDE, mode.divisor))
+        steps.append((SUBTRACT, mode.mean))
+        if mode.deviation is not None:
+            steps.append((DIVIDE, mode.deviation))
+    if rescale:
+        steps.append((MULTIPLY, rescale))
     return steps
 
 
-def _operands(values: list[Any], shape: tuple[int, ...], recipe: Recipe) -> Array:
+def _operands(
+    values: tuple[Any, ...], shape: tuple[int, ...], data_format: str, dtype: np.dtype[Any]
+) -> Array:
     """Return the steps' operands, (steps, some rows * width * channels), channels last."""
-    planar = recipe.data_format == "channels_first"
-    channels, height, width = shape if planar else (shape[2], shape[0], shape[1])
+    height, width, channels, _ = _layout(shape, data_format)
     by_row = any(np.ndim(value) == 3 and len(value) > 1 for value in values)
     rows = height if by_row else max(1, _OPERAND // width)
-    operands = np.empty((len(values), rows, width, channels), recipe.working_dtype)
+    operands = np.empty((len(values), rows, width, channels), dtype)
     for operand, value in zip(operands, values, strict=True):
         operand[...] = value
     return operands.reshape(len(values), rows * width * channels)
+
+
+_constant_operands = lru_cache(maxsize=64)(_operands)
 
 
 def _feature_array(name: str, value: Any, shape: tuple[int, ...], recipe: Recipe) -> Array:

@@ -98,17 +98,13 @@ class batched:  # noqa: N801 - used as a decorator
 
 def check_function(function: Any) -> None:
     """Raise unless `preprocessing_function` is a mode's name, a function, or None."""
-    if isinstance(function, str):
-        if function not in MODES:
-            raise ValueError(
-                f"preprocessing_function={function!r} is not one of {listed(MODES)}, the modes of "
-                "keras.applications"
-            )
-    elif function is not None and not callable(function):
-        raise TypeError(
-            "preprocessing_function must be a function of one image (height, width, channels) that "
-            f"returns an array of the same shape, or one of {listed(MODES)}, not {function!r}"
-        )
+    if function is None or callable(function) or function in MODES:
+        return
+    kind = ValueError if isinstance(function, str) else TypeError
+    raise kind(
+        "preprocessing_function must be a function of one image (height, width, channels) that "
+        f"returns an array of the same shape, or one of {listed(MODES)}, not {function!r}"
+    )
 
 
 def fused_mode(function: Any, channels: int, data_format: str) -> Mode | None:

@@ -29,6 +29,8 @@ Lent: TypeAlias = tuple[NDArray[Any], Rows]
 class Source(Protocol):
     """What iterators ask of a source."""
 
+    prepares: bool  # whether it makes use of what it is told ahead
+
     def lend(self, wanted: Request, ahead: Sequence[Request]) -> Any:
         """Return a context manager that gives (images, rows); `ahead` will be wanted next."""
 
@@ -44,6 +46,8 @@ def _in_format(images: NDArray[Any], data_format: str) -> NDArray[Any]:
 class ArraySource:
     """Pixels that are in memory already (or in a memory-mapped file): nothing is copied."""
 
+    prepares = False
+
     def __init__(self, images: NDArray[Any]) -> None:
         self._images = images
 
@@ -58,6 +62,8 @@ class ArraySource:
 
 class LocalFileSource:
     """Files decoded in the calling thread, for `workers=0`."""
+
+    prepares = False
 
     def __init__(self, filepaths: Sequence[str], target: Target, data_format: str) -> None:
         self._filepaths = filepaths
@@ -95,6 +101,8 @@ class FileSource:
     batch_size, read_ahead
         How many files make a batch, and how many batches are decoded ahead.
     """
+
+    prepares = True
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ import numpy as np
 from numba import prange
 
 from fastaug.kernels import lanes
-from fastaug.kernels.launch import inner, parallel
+from fastaug.kernels.launch import inlined, inner, parallel
 from fastaug.kernels.pointwise import (
     run_steps,
     scale_brightness,
@@ -78,7 +78,7 @@ class Room(NamedTuple):
     band: tuple[np.ndarray, ...]  # see sampling.sample_rows
 
 
-@inner
+@inlined
 def make_room(layout, operands, direct):
     """Allocate a thread's scratch memory."""
     height, width, channels = shape_of(layout)
@@ -102,16 +102,23 @@ def make_room(layout, operands, direct):
     )
 
 
-@inner
+@inlined
 def shape_of(layout):
     """Return (height, width, channels)."""
     return layout.height, layout.width, layout.channels
 
 
-@inner
+@inlined
 def rows_of_a_band(layout):
     """Return how many rows make a band."""
     return max(1, _BAND // layout.width)
+
+
+@inner
+def clear_extremes(lows, highs):
+    """Forget what was noted."""
+    lows[:] = np.inf
+    highs[:] = -np.inf
 
 
 @inner
@@ -129,13 +136,13 @@ def total(sums):
     return result
 
 
-@inner
+@inlined
 def is_tracked(transforms):
     """Tell whether an image's extremes are needed before its values can be changed."""
     return len(transforms.shifts) > 0 or len(transforms.factors) > 0
 
 
-@inner
+@inlined
 def move(image, source, transforms, i, layout, band, plain, values, first, last):
     """Fill rows with the warped image, or with the source where it isn't warped; both flipped."""
     flips = transforms.flip_vertical[i], transforms.flip_horizontal[i]
@@ -150,7 +157,7 @@ def move(image, source, transforms, i, layout, band, plain, values, first, last)
         warp_rows(source, pull, flips, order, fill_mode, cval, shape, values, first, last)
 
 
-@inner
+@inlined
 def settle(layout, finish, sums, values, first, last):
     """Do what can be done before the image's own mean is known, or else all of it."""
     _, width, channels = shape_of(layout)
@@ -162,7 +169,7 @@ def settle(layout, finish, sums, values, first, last):
         sum_rows(values, first, last, length, 0.0, False, sums)
 
 
-@inner
+@inlined
 def make_bands(
     image, source, transforms, i, layout, finish, room, sums, plain, values, first, last
 ):
@@ -170,8 +177,7 @@ def make_bands(
     size = rows_of_a_band(layout)
     tracked = is_tracked(transforms)
     if tracked:
-        room.lows[:] = np.inf
-        room.highs[:] = -np.inf
+        clear_extremes(room.lows, room.highs)
     for begin in range(first, last, size):
         end = min(begin + size, last)
         move(image, source, transforms, i, layout, room.band, plain, values, begin, end)
@@ -181,7 +187,7 @@ def make_bands(
             settle(layout, finish, sums, values, begin, end)
 
 
-@inner
+@inlined
 def adjust(transforms, i, layout, finish, low, high, sums, values, first, last):
     """Shift channels and scale brightness of an image from `low` to `high`, and settle it."""
     _, width, channels = shape_of(layout)
@@ -201,7 +207,7 @@ def adjust(transforms, i, layout, finish, low, high, sums, values, first, last):
         settle(layout, finish, sums, values, begin, end)
 
 
-@inner
+@inlined
 def standardize(layout, finish, mean, deviation, values, first, last):
     """Standardise by the image's own statistics, and do the steps behind that."""
     _, width, channels = shape_of(layout)
@@ -213,29 +219,36 @@ def standardize(layout, finish, mean, deviation, values, first, last):
     run_steps(values, start, stop, channels, steps, operands)
 
 
-@inner
-def augment_image(image, transforms, i, layout, finish, room, plain, out):
-    """Do one image, all of its rows in this thread."""
+@inlined
+def sample(layout, finish, sums, values):
+    """Standardise an image by its own statistics, all in this thread; `sums` are those of rows."""
     height, width, channels = shape_of(layout)
-    source, sums = room.source, room.sums
-    direct = is_direct(source, out, layout.planar)
-    values = choose_place(direct, room.values, out)
-    if transforms.warped[i]:
-        copy_rows(image, (False, False), shape_of(layout), layout.planar, source, 0, height)
-    make_bands(image, source, transforms, i, layout, finish, room, sums, plain, values, 0, height)
-    if is_tracked(transforms):
-        low, high = extremes(room.lows, room.highs)
-        adjust(transforms, i, layout, finish, low, high, sums, values, 0, height)
     if finish.sample_center or finish.sample_normalize:
         mean = total(sums) / values.size
         sum_rows(values, 0, height, width * channels, mean, True, sums)
         standardize(layout, finish, mean, np.sqrt(total(sums) / values.size), values, 0, height)
+
+
+@inlined
+def augment_image(image, transforms, i, layout, finish, room, plain, out):
+    """Do one image, all of its rows in this thread."""
+    height, shape, planar = layout.height, shape_of(layout), layout.planar
+    source, sums = room.source, room.sums
+    direct = is_direct(source, out, planar)
+    values = choose_place(direct, room.values, out)
+    if transforms.warped[i]:
+        copy_rows(image, (False, False), shape, planar, source, 0, height)
+    make_bands(image, source, transforms, i, layout, finish, room, sums, plain, values, 0, height)
+    if is_tracked(transforms):
+        low, high = extremes(room.lows, room.highs)
+        adjust(transforms, i, layout, finish, low, high, sums, values, 0, height)
+    sample(layout, finish, sums, values)
     if not direct:
-        store_rows(values, shape_of(layout), layout.planar, out, 0, height)
+        store_rows(values, shape, planar, out, 0, height)
 
 
 @parallel
-def augment_images(images, chosen, transforms, layout, finish, threads, plain, out):
+def augment_images(images, chosen, transforms, layout, finish, plain, out, threads):
     """Augment and standardise a batch, a share of the images in each thread.
 
     Parameters
@@ -247,12 +260,12 @@ def augment_images(images, chosen, transforms, layout, finish, threads, plain, o
         (n,) which of them make the batch.
     transforms, layout, finish
         What to do.
-    threads
-        How many shares to make.
     plain
         None, or True to warp by `warp.warp_rows` (a kernel of its own is compiled for it).
     out
         (n, ...), overwritten: the dtype of the computation, uint8, or uint16 for float16's bits.
+    threads
+        How many shares to make.
     """
     count = len(chosen)
     for share in prange(threads):
@@ -262,7 +275,27 @@ def augment_images(images, chosen, transforms, layout, finish, threads, plain, o
 
 
 @parallel
-def augment_blocks(images, chosen, transforms, layout, finish, threads, plain, out):
+def finish_images(images, layout, finish, out, threads):
+    """Do to a whole batch, in the dtype of the computation, what is the same for all images.
+
+    `out` may be `images`.
+    """
+    count, height = len(images), layout.height
+    for share in prange(threads):
+        direct = is_direct(finish.operands, out, layout.planar)
+        room = make_room(layout, finish.operands, direct)
+        for i in range(count * share // threads, count * (share + 1) // threads):
+            values = choose_place(direct, room.values, out[i])
+            shape = shape_of(layout)
+            copy_rows(images[i], (False, False), shape, layout.planar, values, 0, height)
+            settle(layout, finish, room.sums, values, 0, height)
+            sample(layout, finish, room.sums, values)
+            if not direct:
+                store_rows(values, shape_of(layout), layout.planar, out[i], 0, height)
+
+
+@parallel
+def augment_blocks(images, chosen, transforms, layout, finish, plain, out):
     """Do the same for few or large images: one after another, blocks of rows in parallel."""
     height, width, channels = shape_of(layout)
     blocks = (height + _ROWS_OF_A_BLOCK - 1) // _ROWS_OF_A_BLOCK

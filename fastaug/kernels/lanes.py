@@ -1,9 +1,9 @@
 """Four numbers side by side in one vector register, for Numba: the channels of one pixel.
 
 Numba's own loops over three channels stay scalar; with these a pixel costs a handful of vector
-instructions.  They are written as LLVM's portable vector IR, with no instruction of any processor by
-name: LLVM picks AVX, SSE or NEON.  Arithmetic is float64 without fused multiply-add, so results
-are those of the same formula in plain Python, to the last bit.
+instructions.  They are written in LLVM's portable vector IR, no instruction of a processor by name:
+LLVM picks AVX, SSE or NEON.  Arithmetic is float64 without fused multiply-add, so results are those
+of the same formula in plain Python, to the last bit.
 
 `load` and `store` touch four neighbours in memory, whatever the number of channels: callers keep
 slack behind the last pixel.
@@ -103,7 +103,7 @@ def _multiply(_, left, right):
 @overload(operator.add)
 def _overload_add(left, right):
     if left is _LANES and right is _LANES:
-        return lambda left, right: _add(left, right)
+        return lambda left, right: _add(left, right)  # noqa: PLW0108 - Numba reads its parameters
     return None
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from fastaug.kernels.launch import inner, parallel
+from fastaug.kernels.launch import inlined, inner, parallel
 
 # What can be done to every value, with an operand for each: see `run_steps`.
 MULTIPLY, SUBTRACT, DIVIDE, REVERSE_CHANNELS = 0, 1, 2, 3
@@ -66,7 +66,7 @@ def scale_brightness(values, start, stop, channels, factor, low, high, quirks):
             values[np.uintp(k)] = value
 
 
-@inner
+@inlined
 def run_steps(values, start, stop, channels, steps, operands):
     """Do one step after another to the values from `start` to `stop`, whole rows.
 

@@ -1,8 +1,8 @@
 """Rows in and out: from the source as it lies in memory, to the batch in its dtype and layout.
 
 The kernels work on flat images, (height * width * channels,) float32 or float64.  Sources and
-batches are images (height, width, channels), or (channels, height, width) where `planar`; batches of
-float16 are passed as their bits in uint16, because Numba has no float16 on the CPU.
+batches are images (height, width, channels), or (channels, height, width) where `planar`; batches
+of float16 are passed as their bits in uint16, because Numba has no float16 on the CPU.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _copy_row(source, row, mirrored, shape, planar, out, start):
 
 @inner
 def store_rows(rows, shape, planar, out, first, last):
-    """Put finished rows into an image of the batch that could not hold them while they were made."""
+    """Put finished rows into an image of the batch that could not hold them unfinished."""
     height, width, channels = shape
     target = out.reshape(-1)
     if planar:

@@ -1,0 +1,91 @@
+"""What all benchmarks share: the environment, the photos, and how two contenders are compared."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+# Two contenders are Keras' layers on TensorFlow, and `fit` is measured there.
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else it looks for a newer version online
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Numba looks at the file of a cached kernel, not at the functions that were compiled into it.
+_sources = sorted((ROOT / "fastaug" / "kernels").glob("*.py"))
+_digest = hashlib.sha256(b"".join(path.read_bytes() for path in _sources)).hexdigest()
+os.environ.setdefault(
+    "NUMBA_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"fastaug-kernels-{_digest[:16]}")
+)
+
+# The table of oracles is that of the tests.
+sys.path.append(str(ROOT / "tests"))
+
+import pytest
+from alternate import Comparison
+from machine import operating_system, processor_model, usable_cores, version_of
+from pictures import Pictures, find_pictures
+from rows import NamelessRow, check_names
+
+PACKAGES = (
+    "numpy",
+    "numba",
+    "scipy",
+    "keras",
+    "tensorflow",
+    "opencv-python-headless",
+    "albumentations",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rounds",
+        type=int,
+        default=5,
+        help="timed rounds of a row; most headline rows take thrice",
+    )
+
+
+def pytest_benchmark_update_machine_info(config, machine_info) -> None:
+    """Keep what `report.py` says about the machine."""
+    machine_info["cores"] = usable_cores()
+    machine_info["model"] = processor_model()
+    machine_info["os"] = operating_system()
+    machine_info["packages"] = {name: version_of(name) for name in ("fastaug", *PACKAGES)}
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Refuse a row that `report.py` would refuse, before it is timed."""
+    marker = item.get_closest_marker("benchmark")
+    group = marker.kwargs.get("group") if marker else None
+    try:
+        check_names(item.nodeid, group, item.callspec.params, beside=None)
+    except NamelessRow as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+@pytest.fixture
+def compare(benchmark, request: pytest.FixtureRequest) -> Comparison:
+    """Times a contender, each round beside another one."""
+    return Comparison(benchmark, request.config.getoption("--rounds"))
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
+    """Real photos, or drawn pictures where there are none."""
+    return find_pictures(tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.fixture
+def one_opencv_thread() -> Iterator[None]:
+    """OpenCV without threads of its own."""
+    cv2 = pytest.importorskip("cv2")
+    cv2.setNumThreads(1)
+    yield
+    cv2.setNumThreads(-1)

@@ -1,0 +1,105 @@
+"""What rows of a run are called in tables and charts.  A row without a name here is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Group:
+    """A question: its title and text, and the settings that its chart keeps to."""
+
+    title: str
+    text: str
+    made: str = "images"  # what a second counts; "" where seconds themselves are the measure
+    chart: dict[str, str] = field(default_factory=dict)
+
+
+HEADLINE = "headline"
+README_CHART = "pipeline"
+
+GROUPS = {
+    "pipeline": Group(
+        "Batches from memory",
+        "Images a second through `next()`, with the study's settings: turns of up to 45 degrees, "
+        "shifts of a tenth, flips and rescaling; for photos also zooms and a channel shift. The "
+        "source is uint8.",
+    ),
+    "warp": Group(
+        "Warp",
+        "One batch is turned, shifted, rescaled to float32 and, from 224x224 on, zoomed. "
+        "Albumentations and Keras' layers draw their own numbers.",
+        chart={"fill_mode": "nearest"},
+    ),
+    "pointwise": Group(
+        "Pointwise",
+        "One number is added to all pixels of an image and clipped to its range; then it is "
+        "rescaled to float32.",
+    ),
+    "flip": Group(
+        "Flip", "Half of a batch is flipped left to right, and all given out in float32."
+    ),
+    "draw": Group("Draw", "The random numbers of a batch, with the study's settings for photos."),
+    "feed": Group(
+        "Feed",
+        "`fit` of a model that averages all pixels, on TensorFlow, 32x32 in batches of 256 and "
+        "299x299 in batches of 64. A constant tensor needs no one to make it: it is the limit.",
+    ),
+    "floor": Group(
+        "Floor", "A batch's bytes are read and written as float32, and nothing is done to them."
+    ),
+    "import": Group(
+        "Import",
+        "A whole process that imports a generator and ends. `from fastaug import Generator` "
+        "imports Keras, with the backend TensorFlow; `import fastaug` alone does not.",
+        made="",
+    ),
+    "first batch": Group(
+        "First batch",
+        "A whole process that imports, makes one batch of 32x32 images and ends. Kernels are "
+        "compiled once for each machine and kept.",
+        made="",
+    ),
+}
+
+CONTENDERS = {
+    "fastaug": "fastaug",
+    "fastaug_one_thread": "fastaug, one thread",
+    "fastaug_still": "fastaug, nothing drawn",
+    "fastaug_uncompiled": "fastaug, nothing compiled yet",
+    "fastaug_import": "`import fastaug` alone",
+    "keras": "Keras `ImageDataGenerator`",
+    "keras_layers": "Keras layers",
+    "scipy": "SciPy, by channel",
+    "numpy": "NumPy",
+    "numpy_bare": "as many bare doubles",
+    "opencv": "OpenCV",
+    "albumentations": "Albumentations",
+    "albumentations_pool": "Albumentations, all cores",
+    "constant_tensor": "a constant tensor",
+    "constant_batches": "the same arrays again and again",
+    "floor_one_thread": "bare conversion, one thread",
+    "floor_all_threads": "bare conversion, all threads",
+    "interpreter": "an empty interpreter",
+}
+OURS = "fastaug"
+
+# How a parameter of a benchmark reads in a table.
+SETTINGS = {
+    "size": ("size", "{0}x{0}"),
+    "batch": ("batch", "{0}"),
+    "fill_mode": ("fill mode", "`{0}`"),
+}
+
+MEASURES = {
+    "next_32_batch_32": "`next()`, 32x32, batch 32",
+    "next_32_batch_256": "`next()`, 32x32, batch 256",
+    "next_32_function": "`next()`, 32x32, batch 32, with a `preprocessing_function` in Python",
+    "next_299_photos": "`next()`, 299x299, batch 64",
+    "warp_over_opencv": "warp, 299x299, one thread, beside `warpAffine` and `LUT` on one",
+    "warp_over_floor": "warp, 299x299, one thread, beside the bare conversion of its bytes",
+    "two_threads": "warp, 299x299, two threads beside one",
+    "fit_32": "`fit` of a trivial model, 32x32, batch 256",
+    "fit_299": "`fit` of a trivial model, 299x299, batch 64",
+    "memory_1gb": "peak memory of `flow(x)` above an array of 1 GB",
+}

@@ -1,0 +1,187 @@
+"""Turn a run's JSON into tables and charts.
+
+    python bench/report.py JSON                        print all tables
+    python bench/report.py JSON --readme README.md     put the headline into the README
+        --details docs/benchmarks.md                   write the longer tables
+        --figures docs/figures                         draw the charts
+
+Numbers are medians.  A ratio compares a contender with the one that was timed beside it, in turn,
+in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import textwrap
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from names import CONTENDERS, GROUPS, HEADLINE, MEASURES, README_CHART, SETTINGS
+from rows import NamelessRow, Row, amount, duration, ordered, read_row, settings_of, times
+
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+Rows = dict[str, list[Row]]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; 1 if it can't be done, with the reason on the error stream."""
+    options = parse(arguments)
+    try:
+        run = json.loads(options.json.read_text())
+        rows = read_rows(run)
+        if options.readme:
+            write_readme(options, run, rows)
+        if options.details:
+            options.details.write_text(details(options, run, rows))
+        if options.figures:
+            draw_charts(options.figures, rows)
+    except (NamelessRow, ReportError, OSError) as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 1
+    if not (options.readme or options.details):
+        print(details(options, run, rows))
+    return 0
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Turn a run's JSON into tables and charts.")
+    parser.add_argument("json", type=Path, metavar="JSON", help="written by --benchmark-json")
+    parser.add_argument("--readme", type=Path, help=f"gets the headline between {BEGIN} and {END}")
+    parser.add_argument("--details", type=Path, help="is written: a page with all tables")
+    parser.add_argument("--figures", type=Path, help="folder for the charts")
+    return parser.parse_args(arguments)
+
+
+class ReportError(ValueError):
+    """A run or a document that can't be used."""
+
+
+def read_rows(run: dict[str, Any]) -> Rows:
+    """Return the rows of each group, in the order of the tables."""
+    rows = [read_row(entry) for entry in run["benchmarks"]]
+    found = {name: [row for row in rows if row.group == name] for name in (HEADLINE, *GROUPS)}
+    order = list(MEASURES)
+    found[HEADLINE].sort(key=lambda row: order.index(row.settings["measure"]))
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def write_readme(options: argparse.Namespace, run: dict[str, Any], rows: Rows) -> None:
+    """Replace what stands between the marks."""
+    missing = set(MEASURES) - {row.settings["measure"] for row in rows.get(HEADLINE, ())}
+    if missing:
+        raise ReportError(
+            f"{options.json} lacks {', '.join(sorted(missing))}: {options.readme} keeps its table"
+        )
+    lines = ["", *headline_table(rows[HEADLINE]), "", *machine(run), ""]
+    base = options.readme.parent
+    if options.figures and README_CHART in rows:
+        lines += [picture(README_CHART, options.figures, base), ""]
+    if options.details:
+        lines += [f"More in [{options.details.name}]({relative(options.details, base)}).", ""]
+    text = options.readme.read_text()
+    options.readme.write_text(between_marks(text, "\n".join(lines), options.readme))
+
+
+def between_marks(text: str, new: str, path: Path) -> str:
+    """Return the text with `new` between its marks; ReportError unless it has both, in order."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ReportError(f"{path} has no line {BEGIN} with a line {END} below it")
+    return f"{before}{BEGIN}\n{new.strip()}\n{END}{after}"
+
+
+def details(options: argparse.Namespace, run: dict[str, Any], rows: Rows) -> str:
+    """Return the page with all tables."""
+    lines = ["# Benchmarks", "", "Written by `scripts/bench` from one run.", "", *machine(run), ""]
+    base = options.details.parent if options.details else Path()
+    if HEADLINE in rows:
+        lines += ["## Headline", "", *headline_table(rows[HEADLINE]), ""]
+    for name, group in GROUPS.items():
+        if name not in rows:
+            continue
+        lines += [f"## {group.title}", "", *textwrap.wrap(group.text, 100), ""]
+        lines += [*group_table(rows[name]), ""]
+        if options.figures:
+            lines += [picture(name, options.figures, base), ""]
+    return "\n".join(lines)
+
+
+def headline_table(rows: list[Row]) -> list[str]:
+    cells = [[row.measure, amount(row, row.value), beside(row), times(row.ratio)] for row in rows]
+    return table(["measure", "fastaug", "beside", "ratio"], cells)
+
+
+def beside(row: Row) -> str:
+    return f"{amount(row, row.beside_value)}, {CONTENDERS[row.beside]}" if row.beside else ""
+
+
+def group_table(rows: list[Row]) -> list[str]:
+    """Return a table with a line for each contender and setting."""
+    settings = [SETTINGS[name][0] for name in ordered(rows[0])]
+    other = next((row.beside for row in rows if row.beside), None)
+    ratio = f"ratio to {CONTENDERS[other]}" if other else "ratio"
+    if GROUPS[rows[0].group].made:
+        head, numbers = ["a call", "images/s"], [duration, rate]
+    else:
+        head, numbers = ["a process"], [duration]
+    cells = [
+        [*settings_of(row), CONTENDERS[row.contender]]
+        + [number(row.value) if number is duration else number(row) for number in numbers]
+        + [times(row.ratio) if row.beside else "1"]
+        for row in rows
+    ]
+    return table([*settings, "contender", *head, ratio], cells)
+
+
+def rate(row: Row) -> str:
+    return f"{row.images / row.value:,.0f}"
+
+
+def table(head: list[str], cells: list[list[str]]) -> list[str]:
+    """Return the lines of a table in Markdown."""
+    lines = [head, ["---"] * len(head), *cells]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def machine(run: dict[str, Any]) -> list[str]:
+    """Return what ran where and when, in words."""
+    info = run["machine_info"]
+    versions = [f"{name} {version}" for name, version in info["packages"].items() if version]
+    date = datetime.fromisoformat(run["datetime"])
+    cores = "1 core" if info["cores"] == 1 else f"{info['cores']} cores"
+    text = (
+        f"Medians of one run on {cores} of {info['model']}, {info['os']}, Python "
+        f"{info['python_version']}, {', '.join(versions)}; {date.day} {date:%B %Y}. Contenders are "
+        "timed in turn, round by round; a ratio above 1 is faster, or less memory."
+    )
+    return textwrap.wrap(text, 100, break_on_hyphens=False)
+
+
+def picture(group: str, figures: Path, base: Path) -> str:
+    path = relative(figures / f"{file_name(group)}.png", base)
+    return f"![{GROUPS[group].title}]({path})"
+
+
+def file_name(group: str) -> str:
+    return group.replace(" ", "_")
+
+
+def relative(path: Path, base: Path) -> str:
+    return Path(os.path.relpath(path, base)).as_posix()
+
+
+def draw_charts(figures: Path, rows: Rows) -> None:
+    from charts import draw_chart  # matplotlib, only once it is needed
+
+    for name in GROUPS:
+        if name in rows:
+            draw_chart(name, rows[name], figures / f"{file_name(name)}.png")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

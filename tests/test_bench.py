@@ -1,0 +1,166 @@
+"""Benchmarks run, and what they measured is reported."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+REPORT = ROOT / "bench" / "report.py"
+MARKS = "before\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nafter\n"
+MEASURES = (
+    "next_32_batch_32",
+    "next_32_batch_256",
+    "next_32_function",
+    "next_299_photos",
+    "warp_over_opencv",
+    "warp_over_floor",
+    "two_threads",
+    "fit_32",
+    "fit_299",
+)
+
+
+def row(group: str, median: float, params: dict, **extra) -> dict:
+    """A benchmark as pytest-benchmark writes it, with what the report reads of it."""
+    name = f"bench_{group}.py::test_{group}[{'-'.join(map(str, params.values()))}]"
+    return {
+        "fullname": name,
+        "group": group,
+        "params": params,
+        "stats": {"median": median},
+        "extra_info": extra,
+    }
+
+
+def a_run(*more: dict) -> dict:
+    keras = {"name": "keras", "seconds": 0.2}
+    rows = [
+        row("headline", 0.1, {"measure": name}, images=64, calls=10, note=None, beside=keras)
+        for name in MEASURES
+    ]
+    memory = {"name": "keras", "megabytes": 4321.0}
+    rows.append(row("headline", 5, {"measure": "memory_1gb"}, megabytes=150.0, beside=memory))
+    ours = {"contender": "fastaug", "size": 32, "batch": 256}
+    rows.append(row("pipeline", 0.25, ours, images=256, calls=100, beside=keras))
+    rows.append(row("pipeline", 0.2, ours | {"contender": "keras"}, images=256, calls=1))
+    rows.append(row("import", 1.5, {"contender": "fastaug"}, images=0, calls=1, beside=keras))
+    machine = {"model": "Abacus 3", "cores": 2, "os": "Linux", "python_version": "3.11.7"}
+    machine["packages"] = {"numpy": "2.4.6", "albumentations": None}
+    time = "2026-11-24T14:57:47.123456+00:00"
+    return {"machine_info": machine, "datetime": time, "benchmarks": [*rows, *more]}
+
+
+@pytest.fixture
+def report(tmp_path):
+    """Runs the report on a run, in a folder that has a README with marks."""
+
+    def run(measured: dict, *arguments: str, readme: str = MARKS):
+        (tmp_path / "README.md").write_text(readme)
+        (tmp_path / "run.json").write_text(json.dumps(measured))
+        command = [sys.executable, str(REPORT), "run.json", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_report_prints_tables(report):
+    done = report(a_run())
+    assert done.returncode == 0, done.stderr
+    assert "| `next()`, 32x32, batch 32 | 6,400 images/s | 320 images/s, Keras" in done.stdout
+    assert "| 150 MB | 4,321 MB, Keras `ImageDataGenerator` | 29x |" in done.stdout
+    assert "| 32x32 | 256 | fastaug | 2.5 ms | 102,400 | 80x |" in done.stdout
+    assert "| 32x32 | 256 | Keras `ImageDataGenerator` | 200 ms | 1,280 | 1 |" in done.stdout
+    assert "| fastaug | 1.5 s | 0.13x |" in done.stdout
+
+
+def test_report_says_where_and_when(report):
+    printed = " ".join(report(a_run()).stdout.split())
+    assert "2 cores of Abacus 3, Linux, Python 3.11.7, numpy 2.4.6; 24 November 2026" in printed
+    assert "albumentations None" not in printed
+
+
+def test_report_writes_between_the_marks(report, tmp_path):
+    done = report(a_run(), "--readme", "README.md", "--details", "docs.md")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "README.md").read_text()
+    assert text.startswith("before\n<!-- bench:begin -->\n| measure | fastaug |")
+    assert text.endswith("\n<!-- bench:end -->\nafter\n")
+    assert "old" not in text
+    assert "[docs.md](docs.md)" in text
+    assert "## Batches from memory" in (tmp_path / "docs.md").read_text()
+
+
+def test_report_draws_charts(report, tmp_path):
+    pytest.importorskip("matplotlib")
+    done = report(a_run(), "--readme", "README.md", "--details", "docs.md", "--figures", "charts")
+    assert done.returncode == 0, done.stderr
+    assert "](charts/pipeline.png)" in (tmp_path / "README.md").read_text()
+    for target in ("charts/pipeline.png", "charts/import.png"):
+        assert f"]({target})" in (tmp_path / "docs.md").read_text()
+        assert (tmp_path / target).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("group", "params", "beside", "unknown"),
+    [
+        ("sorcery", {"contender": "fastaug"}, "keras", "group 'sorcery'"),
+        ("flip", {"contender": "mystery"}, "keras", "contender 'mystery'"),
+        ("flip", {"contender": "fastaug"}, "riddle", "contender 'riddle'"),
+        ("flip", {"contender": "fastaug", "colour": 3}, "keras", "parameter 'colour'"),
+        ("headline", {"measure": "guess"}, "keras", "measure 'guess'"),
+    ],
+)
+def test_nameless_row_is_refused(group, params, beside, unknown, report, tmp_path):
+    strange = row(group, 1, params, images=1, calls=1, beside={"name": beside, "seconds": 1})
+    done = report(a_run(strange), "--readme", "README.md")
+    assert done.returncode == 1
+    assert f"{strange['fullname']}: bench/names.py has no name for {unknown}" in done.stderr
+    assert (tmp_path / "README.md").read_text() == MARKS
+
+
+@pytest.mark.parametrize("readme", ["", "<!-- bench:begin -->", MARKS[::-1], MARKS[30:]])
+def test_readme_without_marks_is_refused(readme, report, tmp_path):
+    done = report(a_run(), "--readme", "README.md", readme=readme)
+    assert done.returncode == 1
+    assert "README.md has no line <!-- bench:begin -->" in done.stderr
+    assert (tmp_path / "README.md").read_text() == readme
+
+
+def test_part_of_a_run_leaves_the_readme(report, tmp_path):
+    measured = a_run()
+    del measured["benchmarks"][0]
+    done = report(measured, "--readme", "README.md")
+    assert done.returncode == 1
+    assert "lacks next_32_batch_32: README.md keeps its table" in done.stderr
+    assert (tmp_path / "README.md").read_text() == MARKS
+
+
+def test_missing_run_is_named(tmp_path):
+    command = [sys.executable, str(REPORT), str(tmp_path / "nowhere.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "nowhere.json" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_readme_has_the_marks():
+    text = (ROOT / "README.md").read_text()
+    assert 0 < text.find("<!-- bench:begin -->") < text.find("<!-- bench:end -->")
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("tensorflow"), reason="needs TensorFlow")
+def test_benchmarks_run_once_and_are_right():
+    """Collecting checks the names of all rows; these three groups are the quick ones."""
+    command = [sys.executable, "-m", "pytest", "bench", "-q", "--benchmark-disable"]
+    chosen = ["-k", "bench_floor or bench_flip or bench_pointwise", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, *chosen], cwd=Path(ROOT), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert "passed" in done.stdout
