@@ -1,7 +1,7 @@
 """Making the batches to come while the caller trains on the last one.
 
     caller --take(wanted, ahead)--> ready, or under way? -> wait for it
-                                    else -> make it here            thread: make(ahead), in order
+                                    else -> make it here       thread: make(ahead), in order; ends
 
 What is made is a pure function of the request, so it does not matter who makes it, and what nobody
 comes for has cost time only.  Knows no pixels and no Keras.
@@ -12,36 +12,37 @@ from __future__ import annotations
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, TypeAlias
 
 Request: TypeAlias = Hashable
 
-# To hand a batch from thread to thread costs some 0.05 ms, and takes time from the caller's Python.
-# Who comes back sooner than this gets the batches faster by making them, one after another.
+# To start a thread and to hand a batch over costs some 0.1 ms, and takes time from the caller's
+# Python.  Who comes back sooner than this gets the batches faster by making them, one by one.
 _WORTHWHILE_S = 0.0002
 
 
 class ReadAhead:
-    """Hands out batches, and makes some ahead of time in a thread of its own.
+    """Hands out batches, and makes some ahead of time in a thread that lives as long as there are.
 
     Parameters
     ----------
     make
         A method that makes the batch of a request; called by one thread at a time.  Its object is
-        held weakly: when that goes, so does the thread.
+        held weakly: when that is gone, nothing is made any more.
     """
 
     def __init__(self, make: Callable[[Any], Any]) -> None:
         self._make = weakref.WeakMethod(make)
         self._making = threading.Lock()
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # for all that follows
         self._futures: dict[Request, Future[Any]] = {}
-        self._executor: ThreadPoolExecutor | None = None
+        self._queue: deque[tuple[Request, Future[Any]]] = deque()
+        self._working = False
         self._closed = False
         self._handed_over = 0.0  # long ago
-        self._owner = weakref.ref(make.__self__)  # type: ignore[attr-defined]
 
     def take(self, wanted: Request, ahead: Callable[[], Iterable[Request]]) -> Any:
         """Return the batch of a request; have those ahead made if the caller takes its time."""
@@ -61,13 +62,12 @@ class ReadAhead:
             self._drop(self._futures)
 
     def close(self) -> None:
-        """End the thread; batches are made by the caller from now on."""
+        """Make nothing ahead any more; return when nothing is under way."""
         with self._lock:
             self._closed = True
             self._drop(self._futures)
-            executor, self._executor = self._executor, None
-        if executor is not None:
-            _end(executor)
+        with self._making:
+            pass
 
     def _call(self, request: Request) -> Any:
         make = self._make()
@@ -81,23 +81,32 @@ class ReadAhead:
         requests = list(requests)
         with self._lock:
             self._drop(set(self._futures).difference(requests))
-            if self._closed or not requests:
+            if self._closed:
                 return
-            if self._executor is None:
-                self._executor = ThreadPoolExecutor(1, thread_name_prefix="fastaug-read-ahead")
-                weakref.finalize(self._owner(), _end, self._executor)
             for request in requests:
                 if request not in self._futures:
-                    self._futures[request] = self._executor.submit(self._call, request)
+                    self._futures[request] = Future()
+                    self._queue.append((request, self._futures[request]))
+            if self._queue and not self._working:
+                self._working = True
+                threading.Thread(target=self._work, name="fastaug-read-ahead").start()
 
     def _drop(self, requests: Iterable[Request]) -> None:
         for request in list(requests):
             self._futures.pop(request).cancel()
 
-
-def _end(executor: ThreadPoolExecutor) -> None:
-    """End the thread of an executor, and wait for it unless it is the caller."""
-    executor.shutdown(wait=False, cancel_futures=True)
-    for thread in executor._threads:
-        if thread is not threading.current_thread():
-            thread.join()
+    def _work(self) -> None:
+        """Make what is asked for until there is nothing more."""
+        while True:
+            with self._lock:
+                if not self._queue:
+                    self._working = False
+                    return
+                request, future = self._queue.popleft()
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(self._call(request))
+            except BaseException as error:  # noqa: BLE001 - it is raised where the batch is taken
+                future.set_exception(error)
+            del future  # it holds a batch

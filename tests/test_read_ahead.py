@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def test_nothing_is_made_ahead_for_a_caller_who_comes_back_at_once() -> None:
     ahead._handed_over = time.perf_counter() + 60  # whatever the machine does meanwhile
     assert ahead.take(1, ahead_of(2)) == 1
     assert maker.made == [1]
-    assert ahead._executor is None
+    assert not ahead._futures
     ahead.close()
 
 
@@ -110,7 +111,8 @@ def test_closed_or_forgetful_it_makes_every_batch_when_asked() -> None:
     assert maker.made == [1, 2, 2]
     ahead.close()
     assert ahead.take(3, ahead_of(4)) == 9
-    assert ahead._executor is None
+    assert maker.made == [1, 2, 2, 3]
+    assert not ahead._futures
 
 
 @pytest.mark.parametrize("read_ahead", [0, 1, 3])
@@ -204,19 +206,26 @@ def test_pictures_are_saved_of_batches_that_are_given_out_alone(tmp_path: Path) 
     assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_thread_ends_with_its_iterator_and_when_it_is_closed() -> None:
-    def names() -> set[str]:
-        return {one.name for one in threading.enumerate() if "fastaug-read-ahead" in one.name}
+def test_thread_ends_when_there_is_nothing_more_to_make() -> None:
+    def names() -> list[str]:
+        return [one.name for one in threading.enumerate() if "fastaug-read-ahead" in one.name]
 
-    kept, dropped = (Generator().flow(make_images(8, 4, 4, 3), batch_size=2) for _ in range(2))
-    for iterator in (kept, dropped):
-        take_in_a_row(iterator, 2, LONG_S)
-    assert len(names()) >= 1
-    kept.close()
-    del dropped, iterator
-    gc.collect()
+    iterator = Generator(preprocessing_function=counting([], 0.01)).flow(make_images(8, 4, 4, 3))
+    next(iterator)
+    assert len(names()) == 1
     deadline = time.monotonic() + 30
     while names() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not names()
+
+
+def test_dropped_iterator_is_collected_and_closed_one_goes_on() -> None:
+    kept, dropped = (Generator().flow(make_images(8, 4, 4, 3), batch_size=2) for _ in range(2))
+    for iterator in (kept, dropped):
+        take_in_a_row(iterator, 2, LONG_S)
+    gone = weakref.ref(dropped)
+    del dropped, iterator
+    gc.collect()
+    assert gone() is None
+    kept.close()
     assert len(next(kept)) == 2

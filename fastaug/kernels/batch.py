@@ -83,14 +83,14 @@ def make_room(layout, operands, direct):
     """Allocate a thread's scratch memory."""
     height, width, channels = shape_of(layout)
     dtype = operands.dtype
-    count = rows_of_a_band(layout) * width
+    count = rows_of_a_band(layout) * width + 1
     band = (
         np.empty(count, np.float64),
         np.empty(count, np.float64),
         np.empty(count, np.int32),
         np.empty(count, np.float64),
         np.empty(count, np.float64),
-        np.empty(lanes.WIDTH, dtype),
+        np.empty(lanes.PIXELS * lanes.WIDTH, dtype),
     )
     return Room(
         np.empty(height * width * channels + lanes.WIDTH, dtype),

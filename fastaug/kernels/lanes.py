@@ -1,12 +1,13 @@
-"""Four numbers side by side in one vector register, for Numba: the channels of one pixel.
+"""Two pixels side by side in one vector register, for Numba: eight numbers, four a pixel.
 
 Numba's own loops over three channels stay scalar; with these a pixel costs a handful of vector
 instructions.  They are written in LLVM's portable vector IR, no instruction of a processor by name:
-LLVM picks AVX, SSE or NEON.  Arithmetic is float64 without fused multiply-add, so results are those
-of the same formula in plain Python, to the last bit.
+LLVM picks AVX, SSE or NEON, and takes several registers where one is too narrow.  Arithmetic is
+float64 without fused multiply-add, so results are those of the same formula in plain Python, to the
+last bit.
 
-`load` and `store` touch four neighbours in memory, whatever the number of channels: callers keep
-slack behind the last pixel.
+`load` and `store` touch four neighbours in memory for each pixel, whatever the number of channels:
+callers keep slack behind the last pixel.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic, models, overload, register_model
 
-WIDTH = 4
+WIDTH = 4  # numbers of a pixel
+PIXELS = 2
+
+_DOUBLE = ir.DoubleType()
 _INDEX = ir.IntType(32)
 
 
@@ -32,62 +36,84 @@ _LANES = _LanesType()
 @register_model(_LanesType)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager, kind):
-        super().__init__(manager, kind, _vector(ir.DoubleType()))
+        super().__init__(manager, kind, _vector(_DOUBLE, PIXELS * WIDTH))
 
 
-def _vector(element):
-    return ir.VectorType(element, WIDTH)
+def _vector(element, width):
+    return ir.VectorType(element, width)
 
 
-def _address(context, builder, array_type, array, index, element):
-    """Return a pointer to four elements of a contiguous array."""
+def _shuffle(builder, one, other, lanes):
+    """Return a vector of the numbered lanes of two vectors."""
+    mask = ir.Constant(_vector(_INDEX, len(lanes)), list(lanes))
+    return builder.shuffle_vector(one, other, mask)
+
+
+def _address(context, builder, array_type, array, index, width):
+    """Return a pointer to `width` elements of a contiguous array."""
     data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), ir.PointerType(_vector(element)))
+    element = context.get_data_type(array_type.dtype)
+    return builder.bitcast(builder.gep(data, [index]), ir.PointerType(_vector(element, width)))
 
 
 @intrinsic
-def load(_, array, index):
-    """Return four float32 or float64 values of a flat array, from `index` on."""
+def load(_, array, one, other):
+    """Return two pixels of a flat float32 or float64 array, from `one` and from `other` on."""
 
     def generate(context, builder, signature, arguments):
-        kind = signature.args[0]
-        element = context.get_data_type(kind.dtype)
-        address = _address(context, builder, kind, *arguments, element)
-        value = builder.load(address, align=kind.dtype.bitwidth // 8)
+        kind, (memory, *starts) = signature.args[0], arguments
+        alignment = kind.dtype.bitwidth // 8
+        halves = [
+            builder.load(_address(context, builder, kind, memory, start, WIDTH), align=alignment)
+            for start in starts
+        ]
+        value = _shuffle(builder, *halves, range(PIXELS * WIDTH))
         if kind.dtype == types.float64:
             return value
-        return builder.fpext(value, _vector(ir.DoubleType()))
+        return builder.fpext(value, _vector(_DOUBLE, PIXELS * WIDTH))
+
+    return _LANES(array, types.intp, types.intp), generate
+
+
+@intrinsic
+def spread(_, array, index):
+    """Return two neighbours of a float64 array, one for all numbers of each pixel."""
+
+    def generate(context, builder, signature, arguments):
+        address = _address(context, builder, signature.args[0], *arguments, PIXELS)
+        pair = builder.load(address, align=8)
+        return _shuffle(builder, pair, pair, [k // WIDTH for k in range(PIXELS * WIDTH)])
 
     return _LANES(array, types.intp), generate
 
 
 @intrinsic
-def store(_, lanes, array, index):
-    """Put four values into a flat float32 or float64 array, from `index` on."""
+def store(_, lanes, array, one, other):
+    """Put two pixels into a flat float32 or float64 array: the first, and then the second."""
 
     def generate(context, builder, signature, arguments):
-        value, *place = arguments
+        value, memory, *starts = arguments
         kind = signature.args[1]
-        element = context.get_data_type(kind.dtype)
         if kind.dtype == types.float32:
-            value = builder.fptrunc(value, _vector(element))
-        address = _address(context, builder, kind, *place, element)
-        builder.store(value, address, align=kind.dtype.bitwidth // 8)
+            value = builder.fptrunc(value, _vector(ir.FloatType(), PIXELS * WIDTH))
+        for pixel, start in enumerate(starts):
+            half = _shuffle(builder, value, value, [pixel * WIDTH + k for k in range(WIDTH)])
+            address = _address(context, builder, kind, memory, start, WIDTH)
+            builder.store(half, address, align=kind.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
-    return types.void(_LANES, array, types.intp), generate
+    return types.void(_LANES, array, types.intp, types.intp), generate
 
 
 @intrinsic
-def _splat(_, number):
-    """Return the same number four times."""
+def complement(_, lanes):
+    """Return 1 - lanes."""
 
     def generate(_context, builder, _signature, arguments):
-        undefined = ir.Constant(_vector(ir.DoubleType()), ir.Undefined)
-        first = builder.insert_element(undefined, arguments[0], _INDEX(0))
-        return builder.shuffle_vector(first, undefined, ir.Constant(_vector(_INDEX), [0] * WIDTH))
+        ones = ir.Constant(_vector(_DOUBLE, PIXELS * WIDTH), [1.0] * PIXELS * WIDTH)
+        return builder.fsub(ones, arguments[0])
 
-    return _LANES(types.float64), generate
+    return _LANES(_LANES), generate
 
 
 @intrinsic
@@ -108,7 +134,7 @@ def _overload_add(left, right):
 
 
 @overload(operator.mul)
-def _overload_multiply(lanes, number):
-    if lanes is _LANES and number == types.float64:
-        return lambda lanes, number: _multiply(lanes, _splat(number))
+def _overload_multiply(left, right):
+    if left is _LANES and right is _LANES:
+        return lambda left, right: _multiply(left, right)  # noqa: PLW0108 - likewise
     return None

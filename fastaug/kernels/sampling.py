@@ -95,48 +95,54 @@ def linear_taps(count, shape, ys, xs, taps, upper, left):
 
 
 @inner
-def blend(source, tap, right, down, upper, left):
-    """Return one pixel between 2x2 others, in SciPy's order of operations."""
-    lower, far = 1.0 - upper, 1.0 - left
-    value = lanes.load(source, tap) * upper * left
-    value = value + lanes.load(source, tap + right) * upper * far
-    value = value + lanes.load(source, tap + down) * lower * left
-    return value + lanes.load(source, tap + down + right) * lower * far
+def blend(source, one, other, right, down, upper, left):
+    """Return two pixels, each between 2x2 others, in SciPy's order of operations."""
+    lower, far = lanes.complement(upper), lanes.complement(left)
+    value = lanes.load(source, one, other) * upper * left
+    value = value + lanes.load(source, one + right, other + right) * upper * far
+    value = value + lanes.load(source, one + down, other + down) * lower * left
+    one, other = one + down + right, other + down + right
+    return value + lanes.load(source, one, other) * lower * far
 
 
 @inner
 def gather(source, taps, upper, left, order, shape, count, edge, out, start):
-    """Fill `count` pixels of `out`, one behind the other from `start` on.
+    """Fill `count` pixels of `out`, one behind the other from `start` on, and nothing behind them.
 
     Parameters
     ----------
     source
         (height * width * channels + lanes.WIDTH,) float32 or float64.
     taps, upper, left
-        From `nearest_taps` or `linear_taps`.
+        From `nearest_taps` or `linear_taps`; one longer than the pixels.
     shape
         (height, width, channels), at most lanes.WIDTH channels.
     edge
-        (lanes.WIDTH,) room for one pixel.
+        (lanes.PIXELS * lanes.WIDTH,) room for two pixels.
     """
     height, width, channels = shape
     right, down = channels if width > 1 else 0, width * channels if height > 1 else 0
     # A pixel of three channels writes a fourth number, which the next pixel overwrites.  The last
     # ones go by the edge: what comes behind them may belong to another thread.
     whole = max(0, (count * channels - lanes.WIDTH) // channels + 1)
-    if order == 0:
-        for k in range(whole):
-            lanes.store(lanes.load(source, np.intp(taps[k])), out, start + k * channels)
-    else:
-        for k in range(whole):
-            pixel = blend(source, np.intp(taps[k]), right, down, upper[k], left[k])
-            lanes.store(pixel, out, start + k * channels)
+    whole -= whole % lanes.PIXELS
+    for k in range(0, whole, lanes.PIXELS):
+        one, other = np.intp(taps[k]), np.intp(taps[k + 1])
+        place = start + k * channels
+        if order == 0:
+            pixels = lanes.load(source, one, other)
+        else:
+            weights = lanes.spread(upper, k), lanes.spread(left, k)
+            pixels = blend(source, one, other, right, down, weights[0], weights[1])
+        lanes.store(pixels, out, place, place + channels)
     for k in range(whole, count):
         tap = np.intp(taps[k])
         if order == 0:
-            lanes.store(lanes.load(source, tap), edge, 0)
+            pixels = lanes.load(source, tap, tap)
         else:
-            lanes.store(blend(source, tap, right, down, upper[k], left[k]), edge, 0)
+            weights = lanes.spread(upper, k), lanes.spread(left, k)
+            pixels = blend(source, tap, tap, right, down, weights[0], weights[1])
+        lanes.store(pixels, edge, 0, lanes.WIDTH)
         for channel in range(channels):
             out[np.uintp(start + k * channels + channel)] = edge[channel]
 
