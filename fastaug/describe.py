@@ -82,7 +82,9 @@ def _standard_steps(generator: Generator) -> list[str]:
     """Describe what is the same for every image."""
     steps = []
     function = generator.preprocessing_function
-    if function is not None:
+    if isinstance(function, str):
+        steps.append(f"preprocess by the mode {function!r} of keras.applications")
+    elif function is not None:
         steps.append(f"call preprocessing_function {getattr(function, '__name__', function)!r}")
     if generator.rescale:
         steps.append(f"multiply by rescale={generator.rescale:g}")

@@ -36,7 +36,8 @@ from fastaug.transforms import Geometric, Photometric, Transform
 Array = NDArray[Any]
 EPSILON = 1e-6  # what Keras adds to a deviation before it divides by it
 DTYPES = ("float16", "float32", "float64", "uint8")
-_LARGE = 2**20  # pixels of an image whose rows are shared out among threads
+_LARGE = 2**20  # pixels of an image whose rows are shared out among threads, ...
+_FEW_LARGE = 2**16  # ... and of images that are fewer than the threads
 _OPERAND = 1024  # pixels: the operands of small images are repeated, for longer loops
 _OFFSETS = 2**31  # the lanes' offsets into an image are 32 bits wide
 
@@ -190,8 +191,8 @@ def _augment(
     fast = COMPILED and layout.channels <= LANES and size * layout.channels < _OFFSETS
     plain = None if fast and not recipe.plain else True
     arguments = (*plan, layout, finish, plain, _as_bits(batch))
-    # Rows are shared out where whole images would leave threads idle.
-    if threads > 1 and (count < threads or size >= _LARGE):
+    # Rows are shared out where whole images would leave threads idle, and it shows.
+    if threads > 1 and size >= (_FEW_LARGE if count < threads else _LARGE):
         launch(augment_blocks, *arguments)
     else:
         launch(augment_images, *arguments, min(threads, count))

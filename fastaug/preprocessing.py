@@ -98,13 +98,24 @@ class batched:  # noqa: N801 - used as a decorator
 
 def check_function(function: Any) -> None:
     """Raise unless `preprocessing_function` is a mode's name, a function, or None."""
-    if function is None or callable(function) or function in MODES:
+    named = isinstance(function, str)
+    if function is None or callable(function) or (named and function in MODES):
         return
-    kind = ValueError if isinstance(function, str) else TypeError
+    kind = ValueError if named else TypeError
     raise kind(
         "preprocessing_function must be a function of one image (height, width, channels) that "
         f"returns an array of the same shape, or one of {listed(MODES)}, not {function!r}"
     )
+
+
+def mode_of(name: str, channels: int) -> Mode:
+    """Return the mode of that name; ValueError if it needs another number of channels."""
+    mode = MODES[name]
+    if mode.needs_colours and channels != 3:
+        raise ValueError(
+            f"preprocessing_function={name!r} needs images of 3 channels; these have {channels}"
+        )
+    return mode
 
 
 def fused_mode(function: Any, channels: int, data_format: str) -> Mode | None:
@@ -123,18 +134,12 @@ def fused_mode(function: Any, channels: int, data_format: str) -> Mode | None:
         If a mode that is given by name needs another number of channels.
     """
     if isinstance(function, str):
-        mode = MODES[function]
-        if mode.needs_colours and channels != 3:
-            raise ValueError(
-                f"preprocessing_function={function!r} needs images of 3 channels; these have "
-                f"{channels}"
-            )
-        return mode
+        return mode_of(function, channels)
     package, _, name = (getattr(function, "__module__", None) or "").rpartition(".")
     if package != _APPLICATIONS or name not in _MODES_OF_APPLICATIONS:
         return None
     # By identity, and without an import: whoever has the function has loaded its module.
-    if function is not sys.modules[f"{package}.{name}"].__dict__.get("preprocess_input"):
+    if function is not getattr(sys.modules.get(f"{package}.{name}"), "preprocess_input", None):
         return None
     mode = MODES[_MODES_OF_APPLICATIONS[name]]
     # It looks for the channels where Keras' own setting says.

@@ -9,6 +9,7 @@ comes for has cost time only.  Knows no pixels and no Keras.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import weakref
@@ -42,7 +43,7 @@ class ReadAhead:
         self._queue: deque[tuple[Request, Future[Any]]] = deque()
         self._working = False
         self._closed = False
-        self._handed_over = 0.0  # long ago
+        self._handed_over = math.inf  # nothing is known of the caller yet
 
     def take(self, wanted: Request, ahead: Callable[[], Iterable[Request]]) -> Any:
         """Return the batch of a request; have those ahead made if the caller takes its time."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from keras.src.legacy.preprocessing import image as keras_image
@@ -18,8 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from scipy import ndimage
 
+from fastaug import pipeline
 from fastaug.draws import Draws, transform_stream
 from fastaug.pipeline import BatchDraws, Recipe, make_batch
+from fastaug.preprocessing import batched
 from fastaug.transforms import QuarterTurn, Solarize, Transform
 
 Array = NDArray[Any]
@@ -63,7 +66,7 @@ class Oracle:
     image's shape, the numbers in `drawn` are one per image.  `reference` takes images (n, height,
     width, channels) of any dtype.  `tolerance` is absolute, for `reason`; 0 means the same bits.
     `prepare` brings the images into a state where the operation shows; `squares` keeps to square
-    ones.
+    ones, `three_channels` to those of that many.
     """
 
     reference: Callable[[Array], Array]
@@ -73,6 +76,7 @@ class Oracle:
     drawn: dict[str, tuple[float, ...]] = field(default_factory=dict)
     prepare: Callable[[Array], Array] = np.asarray
     squares: bool = False
+    three_channels: bool = False
 
     def ours(self, images: Array, **changes: Any) -> Array:
         """Return what fastaug makes of images (n, height, width, channels)."""
@@ -105,6 +109,11 @@ def some_draws(count: int, **drawn: Any) -> Draws:
         column = value[:count] if isinstance(value, tuple) else [value] * count
         arrays[name] = np.array(column, dtype)
     return Draws(**arrays)
+
+
+def shared_out_by_rows() -> Any:
+    """Return a context in which small images are made as large ones: rows in parallel."""
+    return mock.patch.multiple(pipeline, _FEW_LARGE=0, _LARGE=0)
 
 
 def draw_of(transform: Transform, count: int) -> Array:
@@ -245,6 +254,32 @@ def square_root(image: Array) -> Array:
     return np.sqrt(image)
 
 
+@batched
+def take_first_away(images: Array) -> Array:
+    """Return something that needs the whole batch."""
+    return images - images[:1]
+
+
+def reference_tf(images: Array) -> Array:
+    return images.astype(np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def reference_caffe(images: Array) -> Array:
+    red, green, blue = np.moveaxis(images.astype(np.float32), -1, 0)
+    shifted = blue - np.float32(103.939), green - np.float32(116.779), red - np.float32(123.68)
+    return np.stack(shifted, axis=-1)
+
+
+def reference_torch(images: Array) -> Array:
+    red, green, blue = np.moveaxis(images.astype(np.float32) / np.float32(255), -1, 0)
+    standard = (
+        (red - np.float32(0.485)) / np.float32(0.229),
+        (green - np.float32(0.456)) / np.float32(0.224),
+        (blue - np.float32(0.406)) / np.float32(0.225),
+    )
+    return np.stack(standard, axis=-1)
+
+
 def reference_quarter_turn(images: Array) -> Array:
     turns = draw_of(QuarterTurn(), len(images))
     return np.stack([np.rot90(image, k) for image, k in zip(images, turns, strict=True)])
@@ -278,7 +313,19 @@ def warp_row(order: int, fill_mode: str) -> Oracle:
     )
 
 
+def mode_row(mode: str, reference: Callable[[Array], Array], rescale: float | None) -> Oracle:
+    factor = np.float32(rescale or 1)
+    return Oracle(
+        reference=lambda images: reference(images) * factor,
+        tolerance=0,
+        reason="the same operations in float32, in the same order",
+        recipe={"preprocessing_function": mode} | ({"rescale": rescale} if rescale else {}),
+        three_channels=mode != "tf",
+    )
+
+
 FILL_MODES = ("constant", "nearest", "reflect", "wrap")
+MODES = {"tf": reference_tf, "caffe": reference_caffe, "torch": reference_torch}
 
 ORACLES: dict[str, Oracle] = {
     f"warp_order_{order}_{fill_mode}": warp_row(order, fill_mode)
@@ -375,6 +422,23 @@ ORACLES |= {
         "the same function on the same numbers",
         recipe={"preprocessing_function": square_root},
     ),
+    "preprocessing_function_and_rescale": Oracle(
+        lambda images: square_root(images.astype(np.float32)) * np.float32(SCALE),
+        0,
+        "the same function on the same numbers, and one product in float32",
+        recipe={"preprocessing_function": square_root, "rescale": SCALE},
+    ),
+    "preprocessing_batched": Oracle(
+        lambda images: images.astype(np.float32) - images[:1].astype(np.float32),
+        0,
+        "one difference in float32",
+        recipe={"preprocessing_function": take_first_away},
+    ),
+    **{f"preprocessing_{mode}": mode_row(mode, one, None) for mode, one in MODES.items()},
+    **{
+        f"preprocessing_{mode}_and_rescale": mode_row(mode, one, SCALE)
+        for mode, one in MODES.items()
+    },
     "dtype_uint8": Oracle(
         lambda images: np.clip(np.rint(images), 0, 255),
         0,

@@ -43,6 +43,13 @@ class Maker:
             assert self.idle.wait_for(lambda: len(self.made) >= count, timeout=30)
 
 
+def slow_caller(maker: Maker) -> ReadAhead:
+    """Return what reads ahead from the first request on: the caller is known to take its time."""
+    ahead = ReadAhead(maker.make)
+    ahead._handed_over = 0.0
+    return ahead
+
+
 def ahead_of(*requests: int) -> Callable[[], tuple[int, ...]]:
     return lambda: requests
 
@@ -57,7 +64,7 @@ def take_in_a_row(iterator: Any, count: int, pause_s: float = 0.0) -> list[np.nd
 
 def test_requests_ahead_are_made_by_another_thread_and_handed_out() -> None:
     maker = Maker()
-    ahead = ReadAhead(maker.make)
+    ahead = slow_caller(maker)
     assert ahead.take(3, ahead_of(4, 5)) == 9
     maker.wait_for(3)
     assert maker.made == [3, 4, 5]
@@ -72,7 +79,6 @@ def test_requests_ahead_are_made_by_another_thread_and_handed_out() -> None:
 def test_nothing_is_made_ahead_for_a_caller_who_comes_back_at_once() -> None:
     maker = Maker()
     ahead = ReadAhead(maker.make)
-    ahead._handed_over = time.perf_counter() + 60  # whatever the machine does meanwhile
     assert ahead.take(1, ahead_of(2)) == 1
     assert maker.made == [1]
     assert not ahead._futures
@@ -81,7 +87,7 @@ def test_nothing_is_made_ahead_for_a_caller_who_comes_back_at_once() -> None:
 
 def test_request_that_was_not_guessed_drops_the_guesses() -> None:
     maker = Maker()
-    ahead = ReadAhead(maker.make)
+    ahead = slow_caller(maker)
     ahead.take(1, ahead_of(2, 3))
     maker.wait_for(3)
     time.sleep(LONG_S)
@@ -92,7 +98,7 @@ def test_request_that_was_not_guessed_drops_the_guesses() -> None:
 
 def test_error_of_a_batch_made_ahead_comes_when_that_batch_is_asked_for() -> None:
     maker = Maker()
-    ahead = ReadAhead(maker.make)
+    ahead = slow_caller(maker)
     assert ahead.take(1, ahead_of(-1, 2)) == 1
     maker.wait_for(2)
     with pytest.raises(ValueError, match="no square root"):
@@ -103,7 +109,7 @@ def test_error_of_a_batch_made_ahead_comes_when_that_batch_is_asked_for() -> Non
 
 def test_closed_or_forgetful_it_makes_every_batch_when_asked() -> None:
     maker = Maker()
-    ahead = ReadAhead(maker.make)
+    ahead = slow_caller(maker)
     ahead.take(1, ahead_of(2))
     maker.wait_for(2)
     ahead.forget()
@@ -139,7 +145,9 @@ def test_no_more_batches_are_made_ahead_than_allowed(read_ahead: int) -> None:
     calls: list[int] = []
     generator = Generator(read_ahead=read_ahead, preprocessing_function=counting(calls))
     iterator = generator.flow(make_images(30, 2, 2, 1), batch_size=3, seed=1)
-    for taken in range(1, 4):
+    next(iterator)
+    for taken in range(2, 5):
+        time.sleep(LONG_S)
         next(iterator)
         deadline = time.monotonic() + 30
         while len(calls) < 3 * (taken + read_ahead) and time.monotonic() < deadline:
@@ -152,7 +160,7 @@ def test_slow_function_runs_while_the_model_trains() -> None:
     making_s = 0.05
     generator = Generator(preprocessing_function=counting([], making_s))
     iterator = generator.flow(make_images(8, 2, 2, 1), batch_size=1, seed=1)
-    next(iterator)
+    take_in_a_row(iterator, 2, LONG_S)
     time.sleep(4 * making_s)  # two batches are made meanwhile
     started = time.perf_counter()
     next(iterator)
@@ -211,7 +219,7 @@ def test_thread_ends_when_there_is_nothing_more_to_make() -> None:
         return [one.name for one in threading.enumerate() if "fastaug-read-ahead" in one.name]
 
     iterator = Generator(preprocessing_function=counting([], 0.01)).flow(make_images(8, 4, 4, 3))
-    next(iterator)
+    take_in_a_row(iterator, 2, LONG_S)
     assert len(names()) == 1
     deadline = time.monotonic() + 30
     while names() and time.monotonic() < deadline:
