@@ -24,7 +24,7 @@ from fastaug.catalog import EXTENSIONS
 from fastaug.draws import SEEDS, Draws, Ranges, batch_stream, draw_batch
 from fastaug.epochs import PassSchedule, Position, following
 from fastaug.errors import check_flag, check_integer, check_one_of
-from fastaug.kernels.launch import check_process
+from fastaug.kernels.launch import Pace, check_process
 from fastaug.options import DATA_FORMATS, ranges_of, recipe_of
 from fastaug.pictures import PictureSaver
 from fastaug.pipeline import BatchDraws, Recipe, make_batch
@@ -127,6 +127,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         self._schedule = PassSchedule(len(self), self._shuffle)
         self._rng = np.random.RandomState(0)  # seeded anew for every batch
         self._buffers = BatchBuffers()
+        self._pace = Pace()
         self._read_ahead = ReadAhead(self._make)
         self._options: tuple[Any, ...] = ()
         self._source = self._make_source()
@@ -357,7 +358,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         guessed = self._guess(position) if self._source.prepares else []
         ahead = [self._request(one) for one in guessed]
         with self._source.lend(wanted, ahead) as (images, lent_rows):
-            batch = make_batch(self._recipe(), images, lent_rows, draws, self._buffers)
+            batch = make_batch(self._recipe(), images, lent_rows, draws, self._buffers, self._pace)
         if self._saver is not None:
             self._saver.save(batch, rows, rng)
         return self._label(batch, rows)

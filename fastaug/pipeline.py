@@ -7,6 +7,7 @@ with the channel shift and are done while warping.  Pure: no files, no state.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -26,7 +27,7 @@ from fastaug.kernels.batch import (
     finish_images,
 )
 from fastaug.kernels.lanes import WIDTH as LANES
-from fastaug.kernels.launch import COMPILED, launch, limited_threads
+from fastaug.kernels.launch import COMPILED, Pace, launch, limited_threads
 from fastaug.kernels.pointwise import DIVIDE, MULTIPLY, REVERSE_CHANNELS, SUBTRACT
 from fastaug.kernels.warp import FILL_MODES
 from fastaug.preprocessing import Function, Mode, call_function, fused_mode
@@ -105,6 +106,7 @@ def make_batch(
     rows: NDArray[np.intp],
     draws: BatchDraws,
     buffers: BatchBuffers | None = None,
+    pace: Pace | None = None,
 ) -> Array:
     """Augment and standardise one batch.
 
@@ -120,6 +122,8 @@ def make_batch(
         The batch's randomness.
     buffers
         Where memory for batches comes from; None takes new memory.
+    pace
+        What was learned from the batches before, for the number of threads.
 
     Returns
     -------
@@ -130,7 +134,7 @@ def make_batch(
     ValueError
         If `preprocessing_function` returns something that is no image of the same size.
     """
-    buffers = buffers or BatchBuffers()
+    buffers, pace = buffers or BatchBuffers(), pace or Pace()
     shape = images.shape[1:]
     if not len(rows):
         return buffers.lend((0, *shape), recipe.dtype)
@@ -140,10 +144,10 @@ def make_batch(
     photometric = [one for one in recipe.transforms if isinstance(one, Photometric)]
     called = function is not None and mode is None
     dtype = recipe.dtype if recipe.whitening is None else working
-    with limited_threads(recipe.threads) as threads:
+    with limited_threads(recipe.threads, pace) as threads:
         plan = _plan(recipe, images, rows, draws)
         if called or photometric:
-            batch = _augment(recipe, threads, plan, _nothing(working), working, buffers)
+            batch = _augment(recipe, threads, plan, _nothing(working), working, buffers, pace)
             for transform in photometric:
                 drawn = transform.draw(_stream(draws, transform), len(batch))
                 transform.apply(channels_last(batch, recipe.data_format), drawn)
@@ -151,7 +155,7 @@ def make_batch(
                 call_function(function, batch, recipe.channel_axis, draws.samples)
             batch = _finished(recipe, threads, batch, finish, dtype, buffers)
         else:
-            batch = _augment(recipe, threads, plan, finish, dtype, buffers)
+            batch = _augment(recipe, threads, plan, finish, dtype, buffers, pace)
         if recipe.whitening is not None:
             batch = _whiten(batch, recipe.whitening, buffers)
             nothing = _nothing(working)
@@ -164,7 +168,8 @@ def transform_images(recipe: Recipe, images: Array, rows: NDArray[np.intp], draw
     working = recipe.working_dtype
     plan = _plan(replace(recipe, transforms=()), images, rows, BatchDraws(draws, 0, 0, rows))
     with limited_threads(recipe.threads) as threads:
-        return _augment(recipe, threads, plan, _nothing(working), working, BatchBuffers())
+        nothing = _nothing(working)
+        return _augment(recipe, threads, plan, nothing, working, BatchBuffers(), Pace())
 
 
 class _Plan(NamedTuple):
@@ -182,6 +187,7 @@ def _augment(
     finish: Finish,
     dtype: np.dtype[Any],
     buffers: BatchBuffers,
+    pace: Pace,
 ) -> Array:
     """Make a batch from source pixels."""
     count, layout = len(plan.rows), _layout(plan.images.shape[1:], recipe.data_format)
@@ -191,11 +197,13 @@ def _augment(
     fast = COMPILED and layout.channels <= LANES and size * layout.channels < _OFFSETS
     plain = None if fast and not recipe.plain else True
     arguments = (*plan, layout, finish, plain, _as_bits(batch))
+    started = time.perf_counter()
     # Rows are shared out where whole images would leave threads idle, and it shows.
     if threads > 1 and size >= (_FEW_LARGE if count < threads else _LARGE):
         launch(augment_blocks, *arguments)
     else:
         launch(augment_images, *arguments, min(threads, count))
+    pace.note(threads, count * size, time.perf_counter() - started)
     return batch
 
 

@@ -60,7 +60,7 @@ def run_apart(function: Callable[[], None], **environment: str) -> subprocess.Co
     """Call a function of this module in a process of its own, which it may bring down."""
     code = f"import test_kernels; test_kernels.{function.__name__}()"
     return subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-X", "faulthandler", "-c", code],
         cwd=Path(__file__).parent,
         env=os.environ | environment,
         check=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 from collections.abc import Iterator
@@ -31,6 +32,9 @@ COMPILED = not numba.config.DISABLE_JIT
 # at the same time, so all launches of the process share this lock.
 _LOCK = threading.Lock()
 _PROCESS = os.getpid()
+# A launch stalled if it took a millisecond more than three times the best one.
+_STALL_S, _STALL_FACTOR = 0.001, 3
+_FEWEST_ALONE, _MOST_ALONE = 128, 4096
 _limit = numba.config.NUMBA_NUM_THREADS
 
 
@@ -59,10 +63,12 @@ def set_num_threads(n: int) -> None:
 
 
 @contextmanager
-def limited_threads(threads: int | None) -> Iterator[int]:
+def limited_threads(threads: int | None, pace: Pace | None = None) -> Iterator[int]:
     """Let launches of this thread use at most so many threads; None means all; gives the number."""
     before = numba.get_num_threads()
     count = min(before, _limit, threads or _limit)
+    if pace is not None:
+        count = pace.threads(count)
     if count == before:
         yield count
         return
@@ -100,6 +106,40 @@ def launch(kernel, *arguments):
     check_process()
     with _LOCK:
         return kernel(*arguments)
+
+
+class Pace:
+    """Decides how many threads the launches of one iterator get, by how long they took.
+
+    All threads of a launch wait for the last one.  Where another process holds a core, that one
+    may wait for its turn for milliseconds: a batch that takes 0.1 ms on two threads then takes 5,
+    on one thread 0.2.  So after a stall the next launches get one thread, the more the more often
+    it happens.  The number of threads changes no bit of a result.
+    """
+
+    def __init__(self) -> None:
+        self._best = math.inf  # seconds for a unit of work, with all threads
+        self._alone = 0  # launches to come with one thread
+        self._penance = _FEWEST_ALONE  # how many there will be after the next stall
+
+    def threads(self, available: int) -> int:
+        """Return how many of the available threads the next launch gets."""
+        if self._alone and available > 1:
+            self._alone -= 1
+            return 1
+        return available
+
+    def note(self, threads: int, work: int, seconds: float) -> None:
+        """Learn how long a launch took."""
+        if threads == 1:
+            return
+        stalled = seconds > _STALL_FACTOR * self._best * work + _STALL_S
+        self._best = min(self._best, seconds / work)
+        if stalled:
+            self._alone = self._penance
+            self._penance = min(2 * self._penance, _MOST_ALONE)
+        else:
+            self._penance = max(self._penance - 1, _FEWEST_ALONE)
 
 
 class _Announcer(event.Listener):
