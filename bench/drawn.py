@@ -17,6 +17,7 @@ from oracles import STILL, some_draws
 from study import SEED, settings
 
 from fastaug.buffers import BatchBuffers
+from fastaug.kernels.launch import Pace
 from fastaug.pipeline import BatchDraws, Recipe, make_batch
 
 Array = NDArray[Any]
@@ -57,8 +58,8 @@ def moves(count: int, size: int) -> Parameters:
 
 
 def fastaug(question: Question, threads: int | None = None):
-    """Make the batch as fastaug's iterators do, which keep their memory for batches."""
-    buffers = BatchBuffers()
+    """Make the batch as fastaug's iterators do, which keep memory and know how launches went."""
+    buffers, pace = BatchBuffers(), Pace()
     count = len(question.images)
     recipe = Recipe(fill_mode=question.fill_mode, rescale=question.rescale, threads=threads)
     rows = np.arange(count)
@@ -66,7 +67,7 @@ def fastaug(question: Question, threads: int | None = None):
 
     def call(calls: int) -> Array:
         for _ in range(calls):
-            batch = make_batch(recipe, question.images, rows, draws, buffers)
+            batch = make_batch(recipe, question.images, rows, draws, buffers, pace)
         return batch
 
     return call

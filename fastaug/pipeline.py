@@ -7,7 +7,6 @@ with the channel shift and are done while warping.  Pure: no files, no state.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -197,13 +196,12 @@ def _augment(
     fast = COMPILED and layout.channels <= LANES and size * layout.channels < _OFFSETS
     plain = None if fast and not recipe.plain else True
     arguments = (*plan, layout, finish, plain, _as_bits(batch))
-    started = time.perf_counter()
     # Rows are shared out where whole images would leave threads idle, and it shows.
     if threads > 1 and size >= (_FEW_LARGE if count < threads else _LARGE):
-        launch(augment_blocks, *arguments)
+        seconds = launch(augment_blocks, *arguments)
     else:
-        launch(augment_images, *arguments, min(threads, count))
-    pace.note(threads, count * size, time.perf_counter() - started)
+        seconds = launch(augment_images, *arguments, min(threads, count))
+    pace.note(threads, count * size, seconds)
     return batch
 
 

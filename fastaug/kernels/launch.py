@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -89,7 +90,7 @@ def check_process() -> None:
 
 
 def launch(kernel, *arguments):
-    """Run a parallel kernel, at most one at a time in this process.
+    """Run a parallel kernel, at most one at a time in this process; return the seconds it took.
 
     Parameters
     ----------
@@ -105,7 +106,9 @@ def launch(kernel, *arguments):
     """
     check_process()
     with _LOCK:
-        return kernel(*arguments)
+        started = time.perf_counter()
+        kernel(*arguments)
+        return time.perf_counter() - started
 
 
 class Pace:
