@@ -35,7 +35,7 @@ _LOCK = threading.Lock()
 _PROCESS = os.getpid()
 # A launch stalled if it took a millisecond more than three times the best one.
 _STALL_S, _STALL_FACTOR = 0.001, 3
-_FEWEST_ALONE, _MOST_ALONE = 128, 4096
+_MOST_SEVERE, _FORGETTING = 32.0, 0.995
 _limit = numba.config.NUMBA_NUM_THREADS
 
 
@@ -116,14 +116,14 @@ class Pace:
 
     All threads of a launch wait for the last one.  Where another process holds a core, that one
     may wait for its turn for milliseconds: a batch that takes 0.1 ms on two threads then takes 5,
-    on one thread 0.2.  So after a stall the next launches get one thread, the more the more often
-    it happens.  The number of threads changes no bit of a result.
+    on one thread 0.2.  So after a stall the next launches get one thread: the more the longer it
+    was, and the more often it happens.  The number of threads changes no bit of a result.
     """
 
     def __init__(self) -> None:
         self._best = math.inf  # seconds for a unit of work, with all threads
         self._alone = 0  # launches to come with one thread
-        self._penance = _FEWEST_ALONE  # how many there will be after the next stall
+        self._severity = 1.0  # doubled by each stall, forgotten slowly
 
     def threads(self, available: int) -> int:
         """Return how many of the available threads the next launch gets."""
@@ -136,13 +136,14 @@ class Pace:
         """Learn how long a launch took."""
         if threads == 1:
             return
-        stalled = seconds > _STALL_FACTOR * self._best * work + _STALL_S
+        expected = self._best * work
         self._best = min(self._best, seconds / work)
-        if stalled:
-            self._alone = self._penance
-            self._penance = min(2 * self._penance, _MOST_ALONE)
+        if seconds > _STALL_FACTOR * expected + _STALL_S:
+            # As many launches as it takes to lose the same time by going on with one thread.
+            self._alone = int(self._severity * (seconds - expected) / expected)
+            self._severity = min(2 * self._severity, _MOST_SEVERE)
         else:
-            self._penance = max(self._penance - 1, _FEWEST_ALONE)
+            self._severity = max(_FORGETTING * self._severity, 1.0)
 
 
 class _Announcer(event.Listener):
