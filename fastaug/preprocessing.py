@@ -190,7 +190,8 @@ def call_function(
 
 def _call(function: Function, values: Array, channel_axis: int, what: Any) -> None:
     try:
-        result = np.asarray(function(values))
+        returned = function(values)
+        result = np.asarray(returned)
     except StopIteration as error:
         # TensorFlow would take it for the end of the data.
         raise RuntimeError(f"{_where(function, what)}, raised StopIteration") from error
@@ -200,7 +201,8 @@ def _call(function: Function, values: Array, channel_axis: int, what: Any) -> No
         raise
     if result.dtype.kind not in "biuf":
         raise ValueError(
-            f"{_where(function, what)}, returned {result!r:.60}; it must return an array of numbers"
+            f"{_where(function, what)}, returned {returned!r:.60}; "
+            "it must return an array of numbers"
         )
     if result.shape != values.shape:
         one_channel = list(values.shape)

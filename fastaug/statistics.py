@@ -16,7 +16,7 @@ from fastaug.draws import batch_stream, draw_batch
 from fastaug.errors import check_integer
 from fastaug.options import drawn_recipe_of, ranges_of
 from fastaug.pipeline import EPSILON, Array, Recipe, transform_images
-from fastaug.preprocessing import apply_mode, mode_of
+from fastaug.preprocessing import apply_mode, batched, mode_of
 
 if TYPE_CHECKING:
     from fastaug.generator import Generator
@@ -81,8 +81,12 @@ def standardize(recipe: Recipe, x: Array) -> Array:
     """Standardise an image or a batch as Keras 3.15's `ImageDataGenerator.standardize` does."""
     function = recipe.preprocessing_function
     if isinstance(function, str):
-        channels = x.shape[recipe.channel_axis]
-        x = apply_mode(mode_of(function, channels), x, recipe.channel_axis)
+        mode = mode_of(function, x.shape[recipe.channel_axis])
+        if x.dtype.kind != "f":  # Keras' own functions convert whole numbers, too
+            x = x.astype(recipe.working_dtype)
+        x = apply_mode(mode, x, recipe.channel_axis)
+    elif isinstance(function, batched) and x.ndim == 3:
+        x = function(x[np.newaxis])[0]
     elif function is not None:
         x = function(x)
     if recipe.rescale:

@@ -402,3 +402,31 @@ def test_batched_imports_neither_keras_nor_numba() -> None:
     code = "import fastaug, sys; fastaug.batched(len); print(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
     assert not {"keras", "numba", "tensorflow", "jax", "torch"} & set(loaded)
+
+
+def test_batched_function_standardizes_a_lone_image_as_a_batch_of_one() -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    @fastaug.batched
+    def note(images: np.ndarray) -> np.ndarray:
+        shapes.append(images.shape)
+        return images * 2
+
+    image = make_images(1, 5, 7, 3, "float32")[0]
+    ours = Generator(preprocessing_function=note).standardize(image.copy())
+    assert shapes == [(1, 5, 7, 3)]
+    np.testing.assert_array_equal(ours, image * 2)
+
+
+def test_mode_by_name_standardizes_whole_numbers_like_floats() -> None:
+    image = make_images(1, 5, 7, 3)[0]
+    generator = Generator(preprocessing_function="tf")
+    expected = generator.standardize(image.astype(np.float32))
+    np.testing.assert_array_equal(generator.standardize(image), expected)
+    assert image.dtype == np.uint8
+
+
+def test_function_that_returns_nothing_is_told_so() -> None:
+    iterator = Generator(preprocessing_function=lambda image: None).flow(make_images(2, 5, 5, 3))
+    with pytest.raises(ValueError, match="returned None; it must return an array of numbers"):
+        next(iterator)
