@@ -11,6 +11,7 @@ import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from operator import is_
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from fastaug.pictures import PictureSaver
 from fastaug.pipeline import BatchDraws, Recipe, make_batch
 from fastaug.read_ahead import ReadAhead
 from fastaug.sources import Request, Source
+from fastaug.stats import Stats
 
 if TYPE_CHECKING:
     from fastaug.generator import Generator
@@ -130,6 +132,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         self._pace = Pace()
         self._read_ahead = ReadAhead(self._make)
         self._options: tuple[Any, ...] = ()
+        self._stats = Stats()
         self._source = self._make_source()
         if image_data_generator is not None:
             image_data_generator.warn_of_quirks(*self._size)
@@ -358,7 +361,11 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         guessed = self._guess(position) if self._source.prepares else []
         ahead = [self._request(one) for one in guessed]
         with self._source.lend(wanted, ahead) as (images, lent_rows):
-            batch = make_batch(self._recipe(), images, lent_rows, draws, self._buffers, self._pace)
+            recipe = self._recipe()
+            if self._source.behind:
+                # Decoders need the cores; a thread of a launch that finds none makes all wait.
+                recipe = replace(recipe, threads=1)
+            batch = make_batch(recipe, images, lent_rows, draws, self._buffers, self._pace)
         if self._saver is not None:
             self._saver.save(batch, rows, rng)
         return self._label(batch, rows)

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.errors import DecodeError
+from fastaug.stats import Stats
 from fastaug.worker import pillow_settings, read_frame, write_frame
 
 _STARTS_LOST = 10  # workers killed in a row before they were ready, until that is an error
@@ -91,13 +92,11 @@ class WorkerProcess:
         read_frame(self._replies.fileno())
         self.ready = True
 
-    def decode(self, task: Task) -> dict[int, DecodeError]:
-        """Let the worker do a task; return what is wrong with its files, by slot."""
-        paths = task.ticket.paths
-        files = [(slot, paths[slot]) for slot in task.slots]
+    def decode(self, task: Task) -> dict[str, Any]:
+        """Let the worker do a task; return its reply."""
+        files = [(slot, task.ticket.paths[slot]) for slot in task.slots]
         write_frame(self._requests.fileno(), {"files": files, "pillow": pillow_settings()})
-        reasons = read_frame(self._replies.fileno())["reasons"]
-        return {slot: DecodeError(paths[slot], reason) for slot, reason in reasons}
+        return read_frame(self._replies.fileno())
 
     def bury(self) -> str:
         """Kill the process if it still runs, free its pipes, and say how it ended."""
@@ -124,6 +123,8 @@ class Crew:
         Shared memory: for each worker the slot that it decodes, plus 1, or 0.
     places
         How many batches fit in memory.
+    stats
+        Where the work is counted.
     """
 
     def __init__(
@@ -132,7 +133,9 @@ class Crew:
         descriptors: tuple[int, ...],
         notes: NDArray[np.int64],
         places: int,
+        stats: Stats,
     ) -> None:
+        self._stats = stats
         self._setup = setup
         self._descriptors = descriptors
         self._notes = notes
@@ -144,6 +147,7 @@ class Crew:
         self.workers: dict[int, WorkerProcess] = {}
         self.busy: dict[int, Task] = {}
         self.obituaries: list[str] = []  # how workers ended, until the consumer was told
+        self.notices: dict[str, str] = {}  # what else it should hear, and the first file with it
         self.failure: str | None = None  # why workers can't be started; stops all threads
         self.closed = False
         self.owner = os.getpid()
@@ -222,7 +226,7 @@ class Crew:
                 if worker is None:
                     worker = WorkerProcess(number, self._descriptors)
                     self._enlist(number, worker)
-                errors = worker.decode(task)
+                reply = worker.decode(task)
             # Whatever it is, the consumer must hear of it and this thread must go on.
             except Exception as error:
                 self._lose(number, worker, task, error)
@@ -231,9 +235,19 @@ class Crew:
                 with self.lock:
                     del self.busy[number]
                     self._tasks_done += 1
-                    self._finish(task.ticket, task.slots, errors)
+                    self._take_over(task, reply)
         if worker is not None:
             worker.bury()
+
+    def _take_over(self, task: Task, reply: dict[str, Any]) -> None:
+        """Note what a worker says of a task that it has done."""
+        paths = task.ticket.paths
+        errors = {slot: DecodeError(paths[slot], reason) for slot, reason in reply["reasons"]}
+        for slot, notice in reply["notices"]:
+            self.notices.setdefault(notice, paths[slot])
+        self._stats.decoded += len(task.slots) - len(errors)
+        self._stats.decode_s += reply["seconds"]
+        self._finish(task.ticket, task.slots, errors)
 
     def _next_task(self, number: int) -> Task | None:
         with self.lock:
@@ -283,6 +297,7 @@ class Crew:
                 )
                 return
         self.obituaries.append(end)
+        self._stats.workers_restarted += 1
         ticket, slot = task.ticket, int(self._notes[number]) - 1
         if slot in task.slots and slot in ticket.suspects:
             task.slots.remove(slot)

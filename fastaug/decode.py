@@ -1,26 +1,31 @@
 """One file -> one slot: read, decoded and resized exactly as Keras' `load_img` does.
 
-Runs in the decode processes, so it must import neither numba nor keras.
+Where there is room, an image that the nearest pixel resizes is left as it was decoded: whoever
+copies it out of the slot resizes it on the way.  Runs in the decode processes, so it must import
+neither numba nor keras.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 import stat
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from fastaug.errors import DecodeError
 
 CHANNELS = {"rgb": 3, "rgba": 4, "grayscale": 1}
+DECODES = ("exact", "fast")
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -46,6 +51,15 @@ FORMATS = tuple(
 )
 
 
+_DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # of Pillow: greyscale above 8 bits
+# With `decode="fast"`, a photo is decoded at a smaller scale if its sides are so many times larger.
+_MUCH_LARGER = 2
+CLIPPED = (
+    "its greyscale values above 255 are cut to white, as in Keras; "
+    "Generator(scale_16bit=True) brings them to 0 to 255 instead"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What every file of a data set is turned into.
@@ -59,6 +73,9 @@ class Target:
     color_mode: str
     interpolation: str
     keep_aspect_ratio: bool
+    decode: str = "exact"
+    exif_transpose: bool = False
+    scale_16bit: bool = False
 
     @property
     def slot_shape(self) -> tuple[int, int, int]:
@@ -70,9 +87,27 @@ class Target:
         """Dtype of one decoded image."""
         return np.dtype(np.float32 if self.color_mode == "grayscale" else np.uint8)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of one decoded image."""
+        return self.height * self.width * CHANNELS[self.color_mode] * self.slot_dtype.itemsize
 
-def decode_file(path: str, target: Target, slot: NDArray[Any]) -> None:
-    """Fill `slot` with the image of a file.
+    @property
+    def picks_pixels(self) -> bool:
+        """Whether resizing is no more than picking pixels of bytes."""
+        return self.interpolation == "nearest" and self.color_mode == "rgb"
+
+
+class Decoded(NamedTuple):
+    """Size of the image that lies in a slot, in pixels, and what the user should hear of it."""
+
+    height: int
+    width: int
+    notice: str | None
+
+
+def decode_file(path: str, target: Target, slot: NDArray[Any]) -> str | None:
+    """Fill `slot` with the image of a file; return what the user should hear of it, or None.
 
     Parameters
     ----------
@@ -92,16 +127,51 @@ def decode_file(path: str, target: Target, slot: NDArray[Any]) -> None:
     ----------
     Keras 3.15, `keras.utils.load_img`; results are bit for bit those of Pillow.
     """
+    return decode_into(path, target, slot.reshape(-1).view(np.uint8)).notice
+
+
+def decode_into(path: str, target: Target, memory: NDArray[np.uint8]) -> Decoded:
+    """Decode a file to the beginning of `memory`; the image may keep its size if there is room.
+
+    Parameters
+    ----------
+    path, target
+        As for `decode_file`.
+    memory
+        (nbytes,) C-contiguous, at least `target.nbytes`.  Only where it is larger, and
+        `target.picks_pixels`, an image of another size may be left there: three bytes a pixel, with
+        a byte of slack behind it.
+
+    Raises
+    ------
+    DecodeError
+        If the file cannot be read, whatever the reason, with its path.
+    """
     try:
-        image = _resize(_decode(_read(path), target.color_mode), target)
-        values = np.asarray(image, dtype=slot.dtype)
-        slot[...] = values.reshape(slot.shape)
+        return _decode_into(_read(path), target, memory)
     except MemoryError:
         raise
     # Pillow's plug-ins raise whatever a broken file leads them to (SyntaxError, KeyError,
     # struct.error, DecompressionBombError, ...); all of it means that this file can't be read.
     except Exception as error:
         raise DecodeError(path, _reason(error)) from error
+
+
+def _decode_into(data: bytes, target: Target, memory: NDArray[np.uint8]) -> Decoded:
+    slot = memory[: target.nbytes].view(target.slot_dtype).reshape(target.slot_shape)
+    notice = None
+    pixels = _shortcut(data, target, memory)
+    if pixels is None:
+        image, drafted, notice = _decode(data, target)
+        image = _resize(image, target, smooth=drafted)
+        slot[...] = np.asarray(image, dtype=slot.dtype).reshape(slot.shape)
+    elif np.may_share_memory(pixels, memory):
+        return Decoded(pixels.shape[0], pixels.shape[1], None)
+    elif target.picks_pixels:
+        _pick_pixels(pixels, target, slot)
+    else:
+        slot[...] = np.asarray(_resize(Image.fromarray(pixels), target))
+    return Decoded(target.height, target.width, notice)
 
 
 def _reason(error: Exception) -> str:
@@ -124,21 +194,18 @@ def _read(path: str) -> bytes:
         return file.read()
 
 
-def _decode(data: bytes, color_mode: str) -> Image.Image:
-    """Decode an encoded image into the mode that Keras' `load_img` gives it."""
-    if color_mode == "rgb":
-        pixels = _decode_jpeg(data)
-        if pixels is not None:
-            return Image.fromarray(pixels)
-    image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
-    if color_mode == "grayscale":
-        # 16- and 32-bit greyscale keep their values.
-        return image if image.mode in ("L", "I;16", "I") else image.convert("L")
-    mode = color_mode.upper()
-    return image if image.mode == mode else image.convert(mode)
+def _shortcut(data: bytes, target: Target, memory: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """Decode what simplejpeg can, into `memory` if its own size fits; None where Pillow must."""
+    if target.color_mode != "rgb" or (target.exif_transpose and _may_be_turned(data)):
+        return None
+    if target.decode == "fast" and _is_much_larger(_jpeg_size(data), target):
+        return None
+    if target.picks_pixels and memory.size > target.nbytes:
+        return _decode_jpeg(data, memory)
+    return _decode_jpeg(data)
 
 
-def _decode_jpeg(data: bytes) -> NDArray[np.uint8] | None:
+def _decode_jpeg(data: bytes, memory: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
     """Decode a plain colour JPEG, or return None where Pillow must look.
 
     simplejpeg takes half of Pillow's time and, with libjpeg-turbo's accurate transform and smooth
@@ -150,22 +217,124 @@ def _decode_jpeg(data: bytes) -> NDArray[np.uint8] | None:
         height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
         if colorspace != "YCbCr" or height * width > (Image.MAX_IMAGE_PIXELS or 0):
             return None
-        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB")
+        if memory is not None and height * width * 3 >= memory.size:
+            memory = None
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB", buffer=memory)
     except ValueError:
         return None
     return pixels
 
 
-def _resize(image: Image.Image, target: Target) -> Image.Image:
-    """Resize as Keras' `load_img` does, with a central crop first for `keep_aspect_ratio`."""
+def _decode(data: bytes, target: Target) -> tuple[Image.Image, bool, str | None]:
+    """Decode by Pillow into the mode that Keras' `load_img` gives.
+
+    Return the image, whether it was decoded at a smaller scale, and a notice or None.
+    """
+    image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
+    drafted = False
+    if target.decode == "fast" and _is_much_larger(image.size, target):
+        drafted = image.draft(image.mode, _draft_size(*image.size, target)) is not None
+    if target.exif_transpose:
+        image = ImageOps.exif_transpose(image)
+    deep = image.mode in _DEEP_MODES
+    if deep and target.scale_16bit:
+        return _scaled(image, target), drafted, None
+    if target.color_mode == "grayscale" and image.mode in ("L", "I;16", "I"):
+        return image, drafted, None  # 16- and 32-bit greyscale keep their values
+    mode = "L" if target.color_mode == "grayscale" else target.color_mode.upper()
+    notice = CLIPPED if deep and np.asarray(image).max() > 255 else None
+    return (image if image.mode == mode else image.convert(mode)), drafted, notice
+
+
+def _scaled(image: Image.Image, target: Target) -> Image.Image:
+    """Bring greyscale of 16 bits to 0 to 255: with fractions where the slot can hold them."""
+    values = np.clip(np.asarray(image, np.float32), 0, 65535) / np.float32(257)
+    if target.color_mode == "grayscale":
+        return Image.fromarray(values)
+    return Image.fromarray(np.rint(values).astype(np.uint8)).convert(target.color_mode.upper())
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Return (width, height) of a JPEG, or zeros where Pillow must look."""
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+    except ValueError:
+        return 0, 0
+    return width, height
+
+
+def _is_much_larger(size: tuple[int, int], target: Target) -> bool:
+    """Tell whether an image, (width, height), is decoded at a smaller scale if that is allowed."""
+    width, height = _draft_size(*size, target)
+    return size[0] >= _MUCH_LARGER * width > 0 and size[1] >= _MUCH_LARGER * height > 0
+
+
+def _draft_size(width: int, height: int, target: Target) -> tuple[int, int]:
+    """Return how wide and high a decoded image must be at least, to be made smaller after that."""
+    left, top, right, bottom = _crop(width, height, target)
+    target_width, target_height = target.width, target.height
+    if target.exif_transpose:  # it may be turned by 90 degrees after that
+        target_width = target_height = max(target_width, target_height)
+    if right == left or bottom == top:
+        return 0, 0
+    return (
+        math.ceil(width * target_width / (right - left)),
+        math.ceil(height * target_height / (bottom - top)),
+    )
+
+
+def _may_be_turned(data: bytes) -> bool:
+    """Tell whether there may be an EXIF orientation, or XMP's."""
+    return b"Exif\0\0" in data or b"tiff:Orientation" in data
+
+
+def _crop(width: int, height: int, target: Target) -> tuple[int, int, int, int]:
+    """Return (left, top, right, bottom) of what is resized: all, or Keras' central crop."""
+    if not target.keep_aspect_ratio:
+        return 0, 0, width, height
+    crop_height = min(height, (width * target.height) // target.width)
+    crop_width = min(width, (height * target.width) // target.height)
+    top, left = (height - crop_height) // 2, (width - crop_width) // 2
+    return left, top, left + crop_width, top + crop_height
+
+
+def _resize(image: Image.Image, target: Target, smooth: bool = False) -> Image.Image:
+    """Resize as Keras' `load_img` does; `smooth` lets no pixel be left out on the way down."""
     size = (target.width, target.height)
     if image.size == size:
         return image
     resample = INTERPOLATIONS[target.interpolation]
-    if not target.keep_aspect_ratio:
-        return image.resize(size, resample)
-    width, height = image.size
-    crop_height = min(height, (width * target.height) // target.width)
-    crop_width = min(width, (height * target.width) // target.height)
-    top, left = (height - crop_height) // 2, (width - crop_width) // 2
-    return image.resize(size, resample, box=(left, top, left + crop_width, top + crop_height))
+    if smooth and target.interpolation == "nearest":
+        resample = Image.Resampling.BILINEAR  # which weighs all pixels when it makes smaller
+    return image.resize(size, resample, box=_crop(*image.size, target))
+
+
+def _pick_pixels(pixels: NDArray[np.uint8], target: Target, slot: NDArray[np.uint8]) -> None:
+    """Resize an image by the nearest pixel, without a pass over the whole of it."""
+    height, width, _ = pixels.shape
+    left, top, right, bottom = _crop(width, height, target)
+    rows = pixels[nearest_taps(top, bottom - top, target.height)]
+    cols = nearest_taps(left, right - left, target.width)
+    # Pixels as items of three bytes; NumPy takes them in half the time where it may clip.
+    items = np.dtype((np.void, pixels.shape[2]))
+    np.take(rows.view(items)[..., 0], cols, axis=1, out=slot.view(items)[..., 0], mode="clip")
+
+
+@lru_cache(maxsize=1024)
+def nearest_taps(begin: int, extent: int, count: int) -> NDArray[np.intp]:
+    """Return which rows, or columns, of a source the nearest pixel takes.
+
+    Parameters
+    ----------
+    begin, extent
+        Where the part of the source begins that is resized, and how long it is.
+    count
+        Length of the result.
+
+    References
+    ----------
+    Pillow 13, `ImagingScaleAffine` in `Geometry.c`: positions are added up, so their rounding
+    errors are, too.
+    """
+    pace = extent / count
+    return np.cumsum([begin + pace * 0.5, *[pace] * (count - 1)]).astype(np.intp)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import numbers
 import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,9 +23,15 @@ class DecodeError(OSError, ValueError):
         but keeps their text.
     reason
         What the decoder said.
+
+    Attributes
+    ----------
+    others
+        The errors of other files of the same batch.
     """
 
     def __init__(self, path: str, reason: str) -> None:
+        self.others: tuple[DecodeError, ...] = ()
         super().__init__(f"cannot read the image {path!r}: {reason}")
         self.path = path
         self.reason = reason
@@ -50,6 +57,11 @@ def users_stacklevel() -> int:
     while frame.f_globals["__name__"].partition(".")[0] == "fastaug" and frame.f_back is not None:
         level, frame = level + 1, frame.f_back
     return level
+
+
+def warn_of_file(path: str, notice: str) -> None:
+    """Tell the user something about a file that could be read."""
+    warnings.warn(f"{path!r}: {notice}", stacklevel=users_stacklevel())
 
 
 def listed(values: Iterable[object]) -> str:

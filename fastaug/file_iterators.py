@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,12 @@ from fastaug.catalog import (
 )
 from fastaug.decode import CHANNELS, INTERPOLATIONS, Target
 from fastaug.errors import check_flag, check_integer, check_one_of
+from fastaug.kernels.launch import Pace
 from fastaug.labels import ClassLabels
 from fastaug.options import check_dtype, usable_cores
 from fastaug.pictures import PictureSaver, picture_saver
 from fastaug.pipeline import Array
+from fastaug.resize import take_over
 from fastaug.sources import FileSource, LocalFileSource, Source
 
 if TYPE_CHECKING:
@@ -103,12 +106,19 @@ class FileIterator(BatchIterator):
     def _make_source(self) -> Source:
         generator = self.image_data_generator
         workers = usable_cores() if generator is None else generator.workers
+        resize = partial(
+            take_over,
+            keep_aspect_ratio=self.keep_aspect_ratio,
+            threads=None if generator is None else generator.threads,
+            pace=Pace(),
+        )
+        files = self._filepaths, self._target, self.data_format
         if workers == 0 or self.n == 0:
-            return LocalFileSource(self._filepaths, self._target, self.data_format)
+            return LocalFileSource(*files, resize, self._stats)
         return FileSource(
-            self._filepaths,
-            self._target,
-            self.data_format,
+            *files,
+            resize=resize,
+            stats=self._stats,
             workers=workers,
             timeout=_TIMEOUT_S if generator is None else generator.timeout,
             batch_size=min(self.batch_size, self.n),

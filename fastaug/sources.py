@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol, TypeAlias
@@ -17,19 +17,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.crew import Ticket
-from fastaug.decode import Target, decode_file
+from fastaug.decode import Target, decode_into
+from fastaug.errors import warn_of_file
+from fastaug.stats import Stats
 from fastaug.workers import DecodePool
 
 Rows: TypeAlias = NDArray[np.intp]
 # A batch: something that names it, and the rows that it is made of.
 Request: TypeAlias = tuple[Hashable, Rows]
 Lent: TypeAlias = tuple[NDArray[Any], Rows]
+Resize: TypeAlias = Callable[[NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8], bool], None]
+
+# Slots have room for photos of 500x500 that are made smaller, but not for those of a camera.
+_ROOMY_NBYTES, _ROOMY_FACTOR = 800_000, 4
+_UNDER_WAY_NBYTES = 2**28
 
 
 class Source(Protocol):
     """What iterators ask of a source."""
 
     prepares: bool  # whether it makes use of what it is told ahead
+    behind: bool  # whether the last batch had to be waited for
 
     def lend(self, wanted: Request, ahead: Sequence[Request]) -> Any:
         """Return a context manager that gives (images, rows); `ahead` will be wanted next."""
@@ -47,6 +55,7 @@ class ArraySource:
     """Pixels that are in memory already (or in a memory-mapped file): nothing is copied."""
 
     prepares = False
+    behind = False
 
     def __init__(self, images: NDArray[Any]) -> None:
         self._images = images
@@ -61,25 +70,58 @@ class ArraySource:
 
 
 class LocalFileSource:
-    """Files decoded in the calling thread, for `workers=0`."""
+    """Files decoded in the calling thread, for `workers=0`; `FileSource` has the parameters."""
 
     prepares = False
+    behind = False
 
-    def __init__(self, filepaths: Sequence[str], target: Target, data_format: str) -> None:
+    def __init__(
+        self,
+        filepaths: Sequence[str],
+        target: Target,
+        data_format: str,
+        resize: Resize | None = None,
+        stats: Stats | None = None,
+    ) -> None:
         self._filepaths = filepaths
         self._folder = _working_folder()
         self._target = target
         self._data_format = data_format
+        self._resize = resize if target.picks_pixels else None
+        self._stats = stats or Stats()
+        self._told: set[str] = set()
+        self._slots = np.empty((0, roomy_slot(target)), np.uint8)
+        self._lock = threading.Lock()
 
     @contextmanager
     def lend(self, wanted: Request, ahead: Sequence[Request]) -> Iterator[Lent]:  # noqa: ARG002
         """Decode the wanted batch now; nothing runs ahead."""
         _, rows = wanted
         images = np.empty((len(rows), *self._target.slot_shape), self._target.slot_dtype)
-        for slot, row in zip(images, rows, strict=True):
-            path = os.path.join(self._folder, self._filepaths[row])  # noqa: PTH118
-            decode_file(path, self._target, slot)
+        if self._resize is None:
+            self._decode(rows, images.reshape(len(rows), -1).view(np.uint8))
+        else:
+            with self._lock:
+                if len(self._slots) < len(rows):
+                    self._slots = np.empty((len(rows), self._slots.shape[1]), np.uint8)
+                sizes = self._decode(rows, self._slots)
+                with self._stats.timing("handover_s"):
+                    self._resize(self._slots, sizes, images, self.behind)
         yield _in_format(images, self._data_format), np.arange(len(rows))
+
+    def _decode(self, rows: Rows, slots: NDArray[np.uint8]) -> NDArray[np.int32]:
+        """Fill a slot for each row; return the heights and widths of what lies there."""
+        sizes = np.empty((len(rows), 2), np.int32)
+        with self._stats.timing("decode_s"):
+            for i, row in enumerate(rows):
+                path = os.path.join(self._folder, self._filepaths[row])  # noqa: PTH118
+                height, width, notice = decode_into(path, self._target, slots[i])
+                sizes[i] = height, width
+                if notice and notice not in self._told:
+                    self._told.add(notice)
+                    warn_of_file(path, notice)
+        self._stats.decoded += len(rows)
+        return sizes
 
     def close(self) -> None:
         """Do nothing."""
@@ -99,10 +141,17 @@ class FileSource:
     workers, timeout
         See `DecodePool`.
     batch_size, read_ahead
-        How many files make a batch, and how many batches are decoded ahead.
+        How many files make a batch at most, and how many batches are decoded ahead.
+    resize
+        Takes decoded images over: a function of slots, sizes (see `DecodePool.wait_for_slots`), the
+        images (n, height, width, 3) to be filled by the nearest pixel, and whether to leave the
+        cores to the decoders.  None lets these do that, too, which takes longer.
+    stats
+        Where the work is counted.
     """
 
     prepares = True
+    behind = False
 
     def __init__(
         self,
@@ -114,12 +163,20 @@ class FileSource:
         timeout: float,
         batch_size: int,
         read_ahead: int,
+        resize: Resize | None = None,
+        stats: Stats | None = None,
     ) -> None:
         self._filepaths = filepaths
         self._folder = _working_folder()
         self._data_format = data_format
         self._read_ahead = read_ahead
-        self._new_pool = partial(DecodePool, target, workers, batch_size, read_ahead + 1, timeout)
+        self._resize = resize if target.picks_pixels else None
+        self._stats = stats or Stats()
+        images = batch_size if self._resize else 0
+        self._images = np.empty((images, *target.slot_shape), target.slot_dtype)
+        self._new_pool = partial(
+            _start_pool, target, workers, batch_size, read_ahead, timeout, self._resize, self._stats
+        )
         self._pool = self._new_pool()
         self._tickets: dict[Hashable, Ticket] = {}
         # One batch is lent at a time: its pixels lie in memory that the next one may reuse.
@@ -137,9 +194,10 @@ class FileSource:
             # A Ctrl-C may come between any two steps; then nothing is known about the places.
             self._settled = False
             try:
-                ticket = self._take(wanted, ahead)
+                ahead = ahead[: self._read_ahead]
+                ticket = self._ask([wanted, *ahead])
                 try:
-                    images = self._pool.wait(ticket)
+                    images = self._wait(ticket, ahead)
                     yield _in_format(images, self._data_format), np.arange(len(images))
                 finally:
                     self._pool.release(ticket)
@@ -148,20 +206,37 @@ class FileSource:
                 raise
             self._settled = True
 
-    def _take(self, wanted: Request, ahead: Sequence[Request]) -> Ticket:
-        """Have the wanted batch and the ones ahead under way; forget what nobody asked for."""
-        requests = dict([wanted, *ahead[: self._read_ahead]])
-        unwanted = [name for name in self._tickets if name not in requests]
-        for name, rows in requests.items():
-            if name in self._tickets:
+    def _ask(self, requests: Sequence[Request]) -> Ticket:
+        """Have batches under way; forget what nobody asked for; take the first one's ticket."""
+        self._submit(requests)
+        return self._tickets.pop(_key(requests[0]))
+
+    def _submit(self, requests: Sequence[Request], most_urgent: int = 1) -> None:
+        """Submit what is not under way, as far as there are places; wait for the most urgent."""
+        keys = list(map(_key, requests))
+        unwanted = [key for key in self._tickets if key not in keys]
+        for number, ((_, rows), key) in enumerate(zip(requests, keys, strict=True)):
+            if key in self._tickets:
                 continue
             if not self._pool.places and unwanted:
                 self._pool.release(self._tickets.pop(unwanted.pop(0)))
-            if not self._pool.places and name != wanted[0]:
+            if not self._pool.places and number >= most_urgent:
                 break  # a place that was given up is still being written to
             paths = [os.path.join(self._folder, self._filepaths[row]) for row in rows]  # noqa: PTH118
-            self._tickets[name] = self._pool.submit(paths)
-        return self._tickets.pop(wanted[0])
+            self._tickets[key] = self._pool.submit(paths)
+
+    def _wait(self, ticket: Ticket, ahead: Sequence[Request]) -> NDArray[Any]:
+        """Return a batch's images: its slots, or copies that leave the slots to the next one."""
+        self.behind = ticket.remaining > 0
+        if self._resize is None:
+            return self._pool.wait(ticket)
+        slots, sizes = self._pool.wait_for_slots(ticket)
+        images = self._images[: len(slots)]
+        with self._stats.timing("handover_s"):
+            self._resize(slots, sizes, images, self.behind)
+        self._pool.release(ticket)
+        self._submit(ahead, most_urgent=0)
+        return images
 
     def _start_afresh(self) -> None:
         if not self._closed:
@@ -180,6 +255,41 @@ class FileSource:
         """Stop the decode processes."""
         self._closed = True
         self._pool.close()
+
+
+def _key(request: Request) -> Hashable:
+    """Return what a ticket is kept under: a request of the same name may come with other rows."""
+    name, rows = request
+    return name, rows.tobytes()
+
+
+def _start_pool(
+    target: Target,
+    workers: int,
+    batch_size: int,
+    read_ahead: int,
+    timeout: float,
+    resize: Resize | None,
+    stats: Stats,
+) -> DecodePool:
+    """Return a pool with places for the batches under way, within bounds."""
+    pool = partial(DecodePool, target, workers, batch_size, timeout=timeout, stats=stats)
+    most = max(1, _UNDER_WAY_NBYTES // (batch_size * target.nbytes))
+    if resize is None:
+        return pool(min(read_ahead + 1, most))
+    places = min(max(1, read_ahead), most)  # a batch that is taken over needs none
+    fits = _UNDER_WAY_NBYTES // (batch_size * places)
+    slot_nbytes = min(roomy_slot(target), max(target.nbytes, fits))
+    try:
+        return pool(places, slot_nbytes=slot_nbytes)
+    except OSError:  # little shared memory: no image keeps its own size
+        return pool(places)
+
+
+def roomy_slot(target: Target) -> int:
+    """Return how many bytes a slot takes in which most photos may keep their size."""
+    roomy = max(target.nbytes, min(_ROOMY_FACTOR * target.nbytes, _ROOMY_NBYTES))
+    return -(-roomy // 64) * 64
 
 
 def _working_folder() -> str:

@@ -2,7 +2,8 @@
 
 Frames in both directions are a length (4 bytes, big endian) and JSON.  The parent sends one
 `setup`, gets `{"ready": true}`, then sends requests `{"files": [[slot, path], ...], "pillow": {}}`
-and gets `{"reasons": [[slot, reason], ...]}` for each.  Must import neither numba nor keras.
+and gets `{"reasons": [[slot, reason], ...], "notices": [[slot, notice], ...], "seconds": s}` for
+each.  Must import neither numba nor keras.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ import struct
 import sys
 import threading
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, PngImagePlugin
 
-from fastaug.decode import Target, decode_file
+from fastaug.decode import Target, decode_into
 from fastaug.errors import DecodeError
 from fastaug.shared_memory import attach
 
@@ -30,6 +31,7 @@ _LENGTH = struct.Struct(">I")
 _PARENT_CHECK_S = 1.0  # how often a worker looks whether its parent is still there
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 NOTE_NBYTES = 64  # for each worker, at the start of the shared memory; a cache line
+SIZE_NBYTES = 8  # for each slot, behind that
 _PILLOW_SETTINGS = {
     "MAX_IMAGE_PIXELS": Image,
     "LOAD_TRUNCATED_IMAGES": ImageFile,
@@ -73,37 +75,65 @@ def pillow_settings() -> dict[str, Any]:
     return {name: getattr(module, name) for name, module in _PILLOW_SETTINGS.items()}
 
 
-def divide(
-    buffer: mmap.mmap, workers: int, target: Target
-) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Return the two arrays in the shared memory: a note per worker, and the slots.
+class Rooms(NamedTuple):
+    """The arrays in the shared memory.
 
-    A note is 1 + the slot that the worker decodes now, or 0.
+    A worker's note is 1 + the slot that it decodes now, or 0; `sizes` are the heights and widths of
+    the images that lie in the slots.
     """
-    notes = np.frombuffer(buffer, np.int64, workers * NOTE_NBYTES // 8)[:: NOTE_NBYTES // 8]
-    slots = np.frombuffer(buffer, target.slot_dtype, offset=workers * NOTE_NBYTES)
-    return notes, slots.reshape(-1, *target.slot_shape)
+
+    notes: NDArray[np.int64]  # (workers,), each in a cache line of its own
+    sizes: NDArray[np.int32]  # (slots, 2)
+    slots: NDArray[np.uint8]  # (slots, slot_nbytes)
+
+
+def rooms_nbytes(workers: int, slots: int, slot_nbytes: int) -> int:
+    """Return how much memory `divide` divides."""
+    return NOTE_NBYTES * workers + slots * (SIZE_NBYTES + slot_nbytes)
+
+
+def divide(buffer: mmap.mmap, workers: int, slots: int, slot_nbytes: int) -> Rooms:
+    """Return the arrays in the shared memory."""
+    behind_notes = workers * NOTE_NBYTES
+    behind_sizes = behind_notes + slots * SIZE_NBYTES
+    return Rooms(
+        np.frombuffer(buffer, np.int64, behind_notes // 8)[:: NOTE_NBYTES // 8],
+        np.frombuffer(buffer, np.int32, 2 * slots, behind_notes).reshape(slots, 2),
+        np.frombuffer(buffer, np.uint8, slots * slot_nbytes, behind_sizes).reshape(slots, -1),
+    )
 
 
 def _serve(number: int, requests: int, replies: int) -> None:
     """Answer requests until the parent closes the pipe."""
     setup = read_frame(requests)
     target = Target(**setup["target"])
-    notes, slots = divide(attach(setup["memory"]), setup["workers"], target)
+    rooms = divide(attach(setup["memory"]), *setup["rooms"])
     write_frame(replies, {"ready": True})
     while True:
         request = read_frame(requests)
         for name, value in request["pillow"].items():
             setattr(_PILLOW_SETTINGS[name], name, value)
-        reasons = []
-        for slot, path in request["files"]:
-            notes[number] = slot + 1
-            try:
-                decode_file(path, target, slots[slot])
-            except DecodeError as error:
-                reasons.append([slot, error.reason])
-        notes[number] = 0
-        write_frame(replies, {"reasons": reasons})
+        write_frame(replies, _decode_all(request["files"], target, rooms, number))
+
+
+def _decode_all(
+    files: list[tuple[int, str]], target: Target, rooms: Rooms, number: int
+) -> dict[str, Any]:
+    """Decode the files of a request; return the reply."""
+    started = time.perf_counter()
+    reasons, notices = [], []
+    for slot, path in files:
+        rooms.notes[number] = slot + 1
+        try:
+            height, width, notice = decode_into(path, target, rooms.slots[slot])
+        except DecodeError as error:
+            reasons.append((slot, error.reason))
+            continue
+        rooms.sizes[slot] = height, width
+        if notice:
+            notices.append((slot, notice))
+    rooms.notes[number] = 0
+    return {"reasons": reasons, "notices": notices, "seconds": time.perf_counter() - started}
 
 
 def _end_with_parent(parent: int) -> None:

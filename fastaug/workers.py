@@ -25,13 +25,14 @@ from numpy.typing import NDArray
 
 from fastaug.crew import Crew, Task, Ticket
 from fastaug.decode import Target
-from fastaug.errors import WorkerError
+from fastaug.errors import WorkerError, warn_of_file
 from fastaug.shared_memory import SharedMemory
-from fastaug.worker import NOTE_NBYTES, divide
+from fastaug.stats import Stats
+from fastaug.worker import divide, rooms_nbytes
 
 # Files per task: few enough to keep all workers busy to the end of a batch, enough to make a
-# hand-over (about 0.1 ms) small beside the decoding (about 1 ms a photo).
-_TASK_FILES = 8
+# hand-over (about 0.1 ms) small beside the decoding (about 0.3 ms a photo).
+_TASK_FILES = 16
 
 
 class DecodePool:
@@ -49,6 +50,11 @@ class DecodePool:
         How many files make a batch at most, and how many batches can be under way.
     timeout
         Seconds without any progress after which `submit` and `wait` give up.
+    slot_nbytes
+        Bytes for each image; with more than `target.nbytes`, images may keep their own size, as
+        `decode_into` says.  None means no more.
+    stats
+        Where the work is counted.
 
     Raises
     ------
@@ -57,17 +63,26 @@ class DecodePool:
     """
 
     def __init__(
-        self, target: Target, workers: int, batch_size: int, batches: int, timeout: float
+        self,
+        target: Target,
+        workers: int,
+        batch_size: int,
+        batches: int,
+        timeout: float,
+        slot_nbytes: int | None = None,
+        stats: Stats | None = None,
     ) -> None:
+        self._target = target
         self._timeout = timeout
         self._workers = workers
         self._batch_size = batch_size
-        slot_nbytes = int(np.prod(target.slot_shape)) * target.slot_dtype.itemsize
-        memory = SharedMemory(NOTE_NBYTES * workers + slot_nbytes * batch_size * batches)
-        notes, self._slots = divide(memory.buffer, workers, target)
-        setup = {"target": asdict(target), "memory": memory.address(), "workers": workers}
+        rooms = workers, batch_size * batches, slot_nbytes or target.nbytes
+        memory = SharedMemory(rooms_nbytes(*rooms))
+        notes, self._sizes, self._slots = divide(memory.buffer, *rooms)
+        setup = {"target": asdict(target), "memory": memory.address(), "rooms": rooms}
         descriptors = () if memory.descriptor < 0 else (memory.descriptor,)
-        self._crew = Crew(setup, descriptors, notes, batches)
+        self._crew = Crew(setup, descriptors, notes, batches, stats or Stats())
+        self._told: set[str] = set()
         self._finalizer = weakref.finalize(self, _close, self._crew, memory)
 
     def submit(self, paths: Sequence[str]) -> Ticket:
@@ -90,6 +105,8 @@ class DecodePool:
     def wait(self, ticket: Ticket) -> NDArray[Any]:
         """Return a ticket's pixels, (n, height, width, channels), valid until `release`.
 
+        Only for slots that hold no more than a target.
+
         Raises
         ------
         DecodeError
@@ -99,17 +116,28 @@ class DecodePool:
         WorkerError
             If decode processes can't be started.
         """
+        slots, _ = self.wait_for_slots(ticket)
+        return slots.view(self._target.slot_dtype).reshape(-1, *self._target.slot_shape)
+
+    def wait_for_slots(self, ticket: Ticket) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """Return a ticket's slots, (n, slot_nbytes), and the sizes of the images that lie there.
+
+        The sizes, (n, 2), are heights and widths; both are valid until `release`.  Raises as
+        `wait`.
+        """
         self._check_usable()
         try:
             with self._crew.lock:
                 self._wait_until(lambda: not ticket.remaining)
-                first = ticket.place * self._batch_size
-                images = self._slots[first : first + len(ticket.paths)]
         finally:
-            self._report_deaths()
+            self._report()
         if ticket.errors:
-            raise ticket.errors[min(ticket.errors)]
-        return images
+            first, *others = (ticket.errors[slot] for slot in sorted(ticket.errors))
+            first.others = tuple(others)
+            raise first
+        begin = ticket.place * self._batch_size
+        end = begin + len(ticket.paths)
+        return self._slots[begin:end], self._sizes[begin:end]
 
     def release(self, ticket: Ticket) -> None:
         """Give a ticket's place back; files that nobody has started on are forgotten."""
@@ -124,6 +152,7 @@ class DecodePool:
         """Stop all processes and free the memory."""
         self._finalizer()
         self._slots = self._slots[:0].copy()  # lets the shared memory go
+        self._sizes = self._sizes[:0].copy()
 
     def processes(self) -> list[int]:
         """Return the process numbers of the workers that run now."""
@@ -166,10 +195,12 @@ class DecodePool:
         if not ready():
             raise WorkerError(crew.failure)
 
-    def _report_deaths(self) -> None:
-        """Warn, once, of the workers that ended since the last call."""
+    def _report(self) -> None:
+        """Warn, once, of the workers that ended since the last call, and of what they noticed."""
         with self._crew.lock:
             ends, self._crew.obituaries = Counter(self._crew.obituaries), []
+            notices = self._crew.notices.keys() - self._told
+            self._told |= notices
         if ends:
             what = ", ".join(f"{count} {end}" for end, count in ends.items())
             warnings.warn(
@@ -178,6 +209,8 @@ class DecodePool:
                 RuntimeWarning,
                 stacklevel=3,
             )
+        for notice in sorted(notices):
+            warn_of_file(self._crew.notices[notice], notice)
 
 
 def _close(crew: Crew, memory: SharedMemory) -> None:

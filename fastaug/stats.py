@@ -1,0 +1,58 @@
+"""What an iterator has done so far, in numbers.  Knows no other module."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counts and seconds since an iterator was made; `iterator.stats` gives a copy.
+
+    Parameters
+    ----------
+    decoded
+        Images that were read from files and decoded.
+    cache_hits
+        Images that came from the cache instead.
+    workers_restarted
+        Decode processes that died and were replaced.
+    skipped
+        Times that a sample was replaced because its file can't be read (`on_error="skip"`).
+    wait_s
+        Seconds that the caller spent waiting for batches.
+    decode_s
+        Seconds in the decoder, summed over all processes.
+    handover_s
+        Seconds in which decoded images were taken over: resized by the nearest pixel, or copied
+        from and to the cache.
+    kernel_s
+        Seconds in which batches were augmented and standardised.
+
+    Notes
+    -----
+    Decoding, kernels and the caller overlap, so the seconds don't add up to those of the clock.
+    `wait_s` near zero: your model is the limit.  Else `decode_s` over the number of workers, or
+    `kernel_s`, says what is.
+    """
+
+    decoded: int = 0
+    cache_hits: int = 0
+    workers_restarted: int = 0
+    skipped: int = 0
+    wait_s: float = 0.0
+    decode_s: float = 0.0
+    handover_s: float = 0.0
+    kernel_s: float = 0.0
+
+    @contextmanager
+    def timing(self, name: str) -> Iterator[None]:
+        """Add the seconds that a `with` takes to one of the sums."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            setattr(self, name, getattr(self, name) + time.perf_counter() - started)
