@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from operator import is_
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -26,7 +27,8 @@ from fastaug.draws import SEEDS, Draws, Ranges, batch_stream, draw_batch
 from fastaug.epochs import PassSchedule, Position, following
 from fastaug.errors import check_flag, check_integer, check_one_of
 from fastaug.kernels.launch import Pace, check_process
-from fastaug.options import DATA_FORMATS, ranges_of, recipe_of
+from fastaug.labels import in_tuples
+from fastaug.options import DATA_FORMATS, READ_AHEAD, ranges_of, recipe_of
 from fastaug.pictures import PictureSaver
 from fastaug.pipeline import BatchDraws, Recipe, make_batch
 from fastaug.read_ahead import ReadAhead
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 _STILL = Ranges(0.0, 0.0, 0.0, 0.0, (1, 1), False, False, 0.0, None)
-READ_AHEAD = 2  # batches, where no generator says otherwise
 _ORDERS_KEPT = 3  # the pass under way, the next one, and one for `next()`
 
 
@@ -249,7 +250,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
                 following(self._last_asked or position, len(self)),
             )
             self._last_asked = position
-        return _in_tuples(self._take(position))
+        return in_tuples(self._take(position))
 
     def reset(self) -> None:
         """Let `next()` start a new pass; `fit` is not affected."""
@@ -263,7 +264,14 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
     def on_epoch_end(self) -> None:
         """Keras ends an epoch; outside of one, `iterator[i]` shows the next pass from now on."""
         with self.lock:
-            self._schedule.on_epoch_end()
+            trained = self._schedule.on_epoch_end()
+        if trained:
+            self._report()
+
+    @property
+    def stats(self) -> Stats:
+        """What was done so far, in numbers: a copy."""
+        return replace(self._stats)
 
     def close(self) -> None:
         """Stop threads and processes and free their memory; batches given out stay valid."""
@@ -351,7 +359,13 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         if len(options) != len(self._options) or not all(map(is_, options, self._options)):
             self._read_ahead.forget()
             self._options = options
-        return self._read_ahead.take(position, partial(self._ahead, position))
+        started = perf_counter()
+        batch = self._read_ahead.take(position, partial(self._ahead, position))
+        self._stats.wait_s += perf_counter() - started
+        return batch
+
+    def _report(self) -> None:
+        """Tell what there is to be told at the end of an epoch."""
 
     def _make(self, position: Position) -> Any:
         """Make one batch: the same one whoever asks, whenever."""
@@ -365,7 +379,9 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
             if self._source.behind:
                 # Decoders need the cores; a thread of a launch that finds none makes all wait.
                 recipe = replace(recipe, threads=1)
+            started = perf_counter()
             batch = make_batch(recipe, images, lent_rows, draws, self._buffers, self._pace)
+            self._stats.kernel_s += perf_counter() - started
         if self._saver is not None:
             self._saver.save(batch, rows, rng)
         return self._label(batch, rows)
@@ -374,16 +390,3 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         if self.image_data_generator is None:
             return Recipe(dtype=np.dtype(self.dtype), data_format=self.data_format)
         return recipe_of(self.image_data_generator, self.dtype, self.data_format)
-
-
-def _in_tuples(batch: Any) -> Any:
-    """Return a batch with tuples in place of lists, for several inputs or labels.
-
-    As lists, Keras takes inputs without labels for (inputs, labels), and TensorFlow takes several
-    inputs or labels for one tensor: with Keras' own iterators `fit` fails there.
-    """
-    if isinstance(batch, list):
-        return (tuple(batch),)
-    if isinstance(batch, tuple):
-        return tuple(tuple(part) if isinstance(part, list) else part for part in batch)
-    return batch

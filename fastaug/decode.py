@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
+import PIL
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -26,6 +27,8 @@ from fastaug.errors import DecodeError
 
 CHANNELS = {"rgb": 3, "rgba": 4, "grayscale": 1}
 DECODES = ("exact", "fast")
+# What pixels depend on beside the file and the target.
+DECODER = f"simplejpeg {simplejpeg.__version__}, Pillow {PIL.__version__}"
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,

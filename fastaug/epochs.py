@@ -72,16 +72,21 @@ class PassSchedule:
         self._in_epoch = True
         self._shown = self._pass
 
-    def on_epoch_end(self) -> None:
-        """End an epoch, or a set-up; outside of both, let peeks see the next pass."""
+    def on_epoch_end(self) -> bool:
+        """End an epoch, or a set-up; outside of both, let peeks see the next pass.
+
+        Return whether it was an epoch.
+        """
         whole = self._given - self._kept >= self.length
-        if self._in_epoch and (whole or not self._setting_up):
+        epoch = self._in_epoch and (whole or not self._setting_up)
+        if epoch:
             self._keep()
         else:
             if not self._given:
                 self._shown += 1
             self._take_back()
         self._in_epoch = self._setting_up = False
+        return epoch
 
     def request(self, index: int) -> Position:
         """Return the batch that answers `index`, 0 <= index < length."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.batch_iterator import READ_AHEAD, BatchIterator, checked_format, default_dtype, say
+from fastaug.batch_iterator import BatchIterator, checked_format, default_dtype, say
 from fastaug.catalog import (
     DATAFRAME_CLASS_MODES,
     DIRECTORY_CLASS_MODES,
@@ -20,19 +19,19 @@ from fastaug.catalog import (
     split_of,
 )
 from fastaug.decode import CHANNELS, INTERPOLATIONS, Target
-from fastaug.errors import check_flag, check_integer, check_one_of
-from fastaug.kernels.launch import Pace
+from fastaug.epochs import Position
+from fastaug.errors import DecodeError, check_flag, check_integer, check_one_of
 from fastaug.labels import ClassLabels
-from fastaug.options import check_dtype, usable_cores
+from fastaug.options import check_dtype
 from fastaug.pictures import PictureSaver, picture_saver
 from fastaug.pipeline import Array
-from fastaug.resize import take_over
-from fastaug.sources import FileSource, LocalFileSource, Source
+from fastaug.readers import open_files, target_of
+from fastaug.sources import FileReader
+from fastaug.substitutes import Substitutes, Unreadable
 
 if TYPE_CHECKING:
     from fastaug.generator import Generator
 
-_TIMEOUT_S = 120.0  # where no generator says otherwise
 _NAME_NUMBERS = 10_000_000  # Keras draws this many for the names of saved pictures
 
 
@@ -41,6 +40,8 @@ class FileIterator(BatchIterator):
 
     `catalog` lists the files; the other parameters are Keras'.
     """
+
+    _source: FileReader
 
     def __init__(
         self,
@@ -73,7 +74,8 @@ class FileIterator(BatchIterator):
         self._filepaths = catalog.filepaths
         self._targets = catalog.targets
         self._weights = catalog.weights
-        self._target = target
+        self._target = target_of(image_data_generator, target)
+        self._substitutes = Substitutes(self.samples)
         self._class_labels = _class_labels(catalog, class_mode, dtype)
         shape = target.slot_shape
         super().__init__(
@@ -103,27 +105,50 @@ class FileIterator(BatchIterator):
         """Weight of every file, or None."""
         return self._weights
 
-    def _make_source(self) -> Source:
+    @property
+    def errors(self) -> list[Unreadable]:
+        """Files that can't be read, as (path, reason), with `on_error="skip"`."""
+        return self._substitutes.errors
+
+    @property
+    def _skips(self) -> bool:
         generator = self.image_data_generator
-        workers = usable_cores() if generator is None else generator.workers
-        resize = partial(
-            take_over,
-            keep_aspect_ratio=self.keep_aspect_ratio,
-            threads=None if generator is None else generator.threads,
-            pace=Pace(),
-        )
-        files = self._filepaths, self._target, self.data_format
-        if workers == 0 or self.n == 0:
-            return LocalFileSource(*files, resize, self._stats)
-        return FileSource(
-            *files,
-            resize=resize,
-            stats=self._stats,
-            workers=workers,
-            timeout=_TIMEOUT_S if generator is None else generator.timeout,
-            batch_size=min(self.batch_size, self.n),
-            read_ahead=READ_AHEAD if generator is None else generator.read_ahead,
-        )
+        return generator is not None and generator.on_error == "skip"
+
+    def _rows(self, position: Position) -> NDArray[np.intp]:
+        rows = super()._rows(position)
+        if not self._skips:
+            return rows
+        order, first = self._order(position.start), position.batch * self.batch_size
+        return self._substitutes.replace(order, first, len(rows))
+
+    def _take(self, position: Position) -> Any:
+        batch = super()._take(position)
+        if self._skips:
+            with self.lock:
+                rows = super()._rows(position)
+            self._stats.skipped += self._substitutes.hand_out(position.seen, rows)
+            if position.batch + 1 == len(self):
+                self._report()
+        return batch
+
+    def _report(self) -> None:
+        self._substitutes.report()
+
+    def _make(self, position: Position) -> Any:
+        while True:
+            try:
+                return super()._make(position)
+            except DecodeError as error:
+                with self.lock:
+                    rows = self._rows(position)
+                if not (self._skips and self._substitutes.note(error, rows, self._source.path_of)):
+                    raise
+
+    def _make_source(self) -> FileReader:
+        generator, files = self.image_data_generator, self._filepaths
+        batch_size = min(self.batch_size, self.n)
+        return open_files(generator, files, self._target, self.data_format, batch_size, self._stats)
 
     def _label(self, batch: Array, rows: NDArray[np.intp]) -> Any:
         if self.class_mode is None:

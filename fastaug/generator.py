@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from fastaug.array_iterator import NumpyArrayIterator
 from fastaug.batch_iterator import default_data_format, default_dtype
+from fastaug.cached_source import MemoryCaches
 from fastaug.describe import changed_options, describe
 from fastaug.draws import batch_stream, draw_batch
-from fastaug.errors import check_flag, check_number, users_stacklevel
-from fastaug.file_iterators import DataFrameIterator, DirectoryIterator
+from fastaug.errors import check_flag, users_stacklevel
+from fastaug.flows import Flows
 from fastaug.options import (
     check_dtype,
     check_options,
+    check_split,
     checked_transforms,
     drawn_recipe_of,
-    drop_old_arguments,
     ranges_of,
     recipe_of,
     resolve_data_format,
@@ -34,7 +34,7 @@ from fastaug.transform_image import apply_parameters
 from fastaug.transforms import Transform
 
 
-class Generator:
+class Generator(Flows):
     """Augment, standardise and batch images for a Keras model, in place of ImageDataGenerator.
 
     The same seed gives the same pictures as the installed Keras' ImageDataGenerator.  Parameters
@@ -94,7 +94,23 @@ class Generator:
     timeout
         Seconds without progress after which reading files gives up.
     on_error
-        "raise": a file that can't be read raises `DecodeError`.
+        "raise": a file that can't be read raises `DecodeError`.  "skip": the next sample of the
+        epoch that can be read takes its place; a warning at the end of the epoch counts them, and
+        `iterator.errors` lists the files.
+    decode
+        "exact": the pixels of Keras.  "fast": photos at least twice as large as `target_size` are
+        decoded at a smaller scale and brought to size with antialiasing; their pixels differ.
+    exif_transpose
+        Whether photos are turned upright as their EXIF data say; Keras does not.
+    scale_16bit
+        Whether greyscale of 16 bits is scaled to 0 to 255.  False: as in Keras, values above 255
+        are cut to white in "rgb" and "rgba", and kept in "grayscale".
+    cache
+        Where decoded images are kept, so that each file is decoded once: None for nowhere, "memory"
+        (shared by the iterators of this generator), or the path of a folder.
+    cache_bytes
+        How much memory `cache="memory"` takes at most; None means half of what is free when the
+        first image is kept.
     keras_quirks
         True: exactly what Keras does.  False: what its documentation says, where that differs
         (direction of shifts, centre of images that aren't square, brightness cut to whole numbers,
@@ -157,6 +173,11 @@ class Generator:
         read_ahead: int = 2,
         timeout: float = 120.0,
         on_error: str = "raise",
+        decode: str = "exact",
+        exif_transpose: bool = False,
+        scale_16bit: bool = False,
+        cache: str | Path | None = None,
+        cache_bytes: int | None = None,
         keras_quirks: bool = True,
         transforms: Sequence[Transform] = (),
         dim_ordering: str | None = None,
@@ -190,18 +211,18 @@ class Generator:
         self.read_ahead = read_ahead
         self.timeout = timeout
         self.on_error = on_error
+        self.decode = decode
+        self.exif_transpose = exif_transpose
+        self.scale_16bit = scale_16bit
+        self.cache = cache
+        self.cache_bytes = cache_bytes
+        self.memory_caches = MemoryCaches(cache_bytes)
         check_flag("keras_quirks", keras_quirks)
         self.keras_quirks = bool(keras_quirks)
         self.transforms = checked_transforms(transforms)
         first = self.data_format == "channels_first"
         self.channel_axis, self.row_axis, self.col_axis = (1, 2, 3) if first else (3, 1, 2)
-        if validation_split:
-            check_number("validation_split", validation_split)
-            if not 0 < validation_split < 1:
-                raise ValueError(
-                    "`validation_split` must be strictly between 0 and 1. "
-                    f"Received: {validation_split!r}"
-                )
+        check_split(validation_split)
         self._validation_split = validation_split
         self.mean: Array | None = None
         self.std: Array | None = None
@@ -232,89 +253,6 @@ class Generator:
     def describe(self) -> None:
         """Print what happens to every image, in order."""
         print(describe(self))  # noqa: T201 - that is what it is for
-
-    def flow(
-        self,
-        x: Any,
-        y: Any = None,
-        batch_size: int = 32,
-        shuffle: bool = True,
-        sample_weight: Any = None,
-        seed: int | None = None,
-        save_to_dir: str | Path | None = None,
-        save_prefix: str = "",
-        save_format: str = "png",
-        ignore_class_split: bool = False,
-        subset: str | None = None,
-    ) -> NumpyArrayIterator:
-        """Iterate over images in memory, with Keras' parameters; see `NumpyArrayIterator`."""
-        return NumpyArrayIterator(**self._with_formats(locals()))
-
-    def flow_from_directory(
-        self,
-        directory: str | Path,
-        target_size: tuple[int, int] = (256, 256),
-        color_mode: str = "rgb",
-        classes: Sequence[str] | None = None,
-        class_mode: str | None = "categorical",
-        batch_size: int = 32,
-        shuffle: bool = True,
-        seed: int | None = None,
-        save_to_dir: str | Path | None = None,
-        save_prefix: str = "",
-        save_format: str = "png",
-        follow_links: bool = False,
-        subset: str | None = None,
-        interpolation: str = "nearest",
-        keep_aspect_ratio: bool = False,
-    ) -> DirectoryIterator:
-        """Iterate over a folder of class sub-folders; see `DirectoryIterator`."""
-        return DirectoryIterator(**self._with_formats(locals()))
-
-    def flow_from_dataframe(
-        self,
-        dataframe: Any,
-        directory: str | Path | None = None,
-        x_col: str = "filename",
-        y_col: Any = "class",
-        weight_col: str | None = None,
-        target_size: tuple[int, int] = (256, 256),
-        color_mode: str = "rgb",
-        classes: Sequence[str] | None = None,
-        class_mode: str | None = "categorical",
-        batch_size: int = 32,
-        shuffle: bool = True,
-        seed: int | None = None,
-        save_to_dir: str | Path | None = None,
-        save_prefix: str = "",
-        save_format: str = "png",
-        subset: str | None = None,
-        interpolation: str = "nearest",
-        validate_filenames: bool = True,
-        **kwargs: Any,
-    ) -> DataFrameIterator:
-        """Iterate over the files that a data frame names; see `DataFrameIterator`.
-
-        `keep_aspect_ratio` is accepted too, and so are Keras' old `has_ext`, `sort` and
-        `drop_duplicates`, which change nothing.
-        """
-        keep_aspect_ratio = drop_old_arguments(kwargs)
-        if class_mode == "other":
-            warnings.warn(
-                '`class_mode="other"` is deprecated, please use `class_mode="raw"`.',
-                DeprecationWarning,
-                stacklevel=2,
-            )
-            class_mode = "raw"
-        options = self._with_formats(locals())
-        del options["kwargs"]
-        return DataFrameIterator(**options)
-
-    def _with_formats(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Turn the local variables of a `flow` method into its iterator's arguments."""
-        options = {name: value for name, value in options.items() if name != "self"}
-        formats = {"data_format": self.data_format, "dtype": self.dtype}
-        return {**options, **formats, "image_data_generator": self}
 
     def get_random_transform(
         self, img_shape: tuple[int, ...], seed: int | None = None

@@ -42,3 +42,16 @@ class ClassLabels:
         numbers = self._numbers[np.repeat(self._starts[rows], counts) + within]
         labels[np.repeat(np.arange(len(rows)), counts), numbers] = 1
         return labels
+
+
+def in_tuples(batch: Any) -> Any:
+    """Return a batch with tuples in place of lists, for several inputs or labels.
+
+    As lists, Keras takes inputs without labels for (inputs, labels), and TensorFlow takes several
+    inputs or labels for one tensor: with Keras' own iterators `fit` fails there.
+    """
+    if isinstance(batch, list):
+        return (tuple(batch),)
+    if isinstance(batch, tuple):
+        return tuple(tuple(part) if isinstance(part, list) else part for part in batch)
+    return batch

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastaug.decode import DECODES
 from fastaug.draws import Ranges, ShiftRange
 from fastaug.errors import (
     check_flag,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from fastaug.generator import Generator
 
 DATA_FORMATS = ("channels_last", "channels_first")
+ON_ERROR = ("raise", "skip")
+READ_AHEAD, TIMEOUT_S = 2, 120.0  # where no generator says otherwise
 _FLAGS = (
     "featurewise_center",
     "featurewise_std_normalization",
@@ -109,7 +112,11 @@ def check_options(generator: Generator) -> None:
     if generator.timeout <= 0:
         raise ValueError(f"timeout={generator.timeout!r} must be above 0 seconds")
     check_one_of("fill_mode", generator.fill_mode, FILL_MODES)
-    check_one_of("on_error", generator.on_error, ("raise",))
+    check_one_of("on_error", generator.on_error, ON_ERROR)
+    check_one_of("decode", generator.decode, DECODES)
+    check_flag("exif_transpose", generator.exif_transpose)
+    check_flag("scale_16bit", generator.scale_16bit)
+    _check_cache(generator.cache, generator.cache_bytes)
     check_integer("interpolation_order", generator.interpolation_order, minimum=0, maximum=5)
     if generator.interpolation_order > 1:
         require_ndimage(generator.interpolation_order)
@@ -122,6 +129,28 @@ def check_options(generator: Generator) -> None:
         check_pair("`brightness_range`", generator.brightness_range)
     check_dtype(generator.dtype)
     check_function(generator.preprocessing_function)
+
+
+def _check_cache(cache: Any, nbytes: Any) -> None:
+    if cache is not None and not isinstance(cache, str | os.PathLike):
+        raise TypeError(f"cache={cache!r} is neither None, 'memory' nor the path of a folder")
+    if cache == "":
+        raise ValueError("cache='' is neither None, 'memory' nor the path of a folder")
+    if nbytes is not None:
+        check_integer("cache_bytes", nbytes, minimum=1)
+        if cache != "memory":
+            raise ValueError(f"cache_bytes={nbytes!r} needs cache='memory', not cache={cache!r}")
+
+
+def check_split(validation_split: Any) -> None:
+    """Raise unless `validation_split` is 0, None or a share."""
+    if validation_split:
+        check_number("validation_split", validation_split)
+        if not 0 < validation_split < 1:
+            raise ValueError(
+                "`validation_split` must be strictly between 0 and 1. "
+                f"Received: {validation_split!r}"
+            )
 
 
 def check_dtype(dtype: Any) -> np.dtype[Any]:
@@ -268,13 +297,15 @@ def visible_quirks(generator: Generator, height: int, width: int) -> list[str]:
     return quirks
 
 
-def drop_old_arguments(kwargs: dict[str, Any]) -> bool:
-    """Check the extra arguments of `flow_from_dataframe` and return `keep_aspect_ratio`.
+def drop_old_arguments(kwargs: dict[str, Any]) -> tuple[bool, bool]:
+    """Check `flow_from_dataframe`'s extra arguments; return `keep_aspect_ratio` and `root_only`.
 
     Keras' old `has_ext`, `sort` and `drop_duplicates` change nothing but a warning.
     """
     kwargs = dict(kwargs)
     keep_aspect_ratio = bool(kwargs.pop("keep_aspect_ratio", False))
+    root_only = kwargs.pop("root_only", False)
+    check_flag("root_only", root_only)
     for name, advice in _OLD_DATAFRAME_ARGUMENTS.items():
         if name in kwargs:
             del kwargs[name]
@@ -283,7 +314,7 @@ def drop_old_arguments(kwargs: dict[str, Any]) -> bool:
         raise TypeError(
             f"flow_from_dataframe() got an unexpected keyword argument {next(iter(kwargs))!r}"
         )
-    return keep_aspect_ratio
+    return keep_aspect_ratio, bool(root_only)
 
 
 _OLD_DATAFRAME_ARGUMENTS = {

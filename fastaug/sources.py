@@ -46,7 +46,14 @@ class Source(Protocol):
         """Free processes and memory."""
 
 
-def _in_format(images: NDArray[Any], data_format: str) -> NDArray[Any]:
+class FileReader(Source, Protocol):
+    """What iterators over files ask for in addition."""
+
+    def path_of(self, row: int) -> str:
+        """Return the full path of a row's file."""
+
+
+def in_format(images: NDArray[Any], data_format: str) -> NDArray[Any]:
     """Return a view of decoded images, (n, height, width, channels), in the data format."""
     return np.moveaxis(images, -1, 1) if data_format == "channels_first" else images
 
@@ -107,14 +114,14 @@ class LocalFileSource:
                 sizes = self._decode(rows, self._slots)
                 with self._stats.timing("handover_s"):
                     self._resize(self._slots, sizes, images, self.behind)
-        yield _in_format(images, self._data_format), np.arange(len(rows))
+        yield in_format(images, self._data_format), np.arange(len(rows))
 
     def _decode(self, rows: Rows, slots: NDArray[np.uint8]) -> NDArray[np.int32]:
         """Fill a slot for each row; return the heights and widths of what lies there."""
         sizes = np.empty((len(rows), 2), np.int32)
         with self._stats.timing("decode_s"):
             for i, row in enumerate(rows):
-                path = os.path.join(self._folder, self._filepaths[row])  # noqa: PTH118
+                path = self.path_of(row)
                 height, width, notice = decode_into(path, self._target, slots[i])
                 sizes[i] = height, width
                 if notice and notice not in self._told:
@@ -122,6 +129,10 @@ class LocalFileSource:
                     warn_of_file(path, notice)
         self._stats.decoded += len(rows)
         return sizes
+
+    def path_of(self, row: int) -> str:
+        """Return the full path of a row's file."""
+        return os.path.join(self._folder, self._filepaths[row])  # noqa: PTH118
 
     def close(self) -> None:
         """Do nothing."""
@@ -198,7 +209,7 @@ class FileSource:
                 ticket = self._ask([wanted, *ahead])
                 try:
                     images = self._wait(ticket, ahead)
-                    yield _in_format(images, self._data_format), np.arange(len(images))
+                    yield in_format(images, self._data_format), np.arange(len(images))
                 finally:
                     self._pool.release(ticket)
             except (Exception, GeneratorExit):
@@ -222,7 +233,7 @@ class FileSource:
                 self._pool.release(self._tickets.pop(unwanted.pop(0)))
             if not self._pool.places and number >= most_urgent:
                 break  # a place that was given up is still being written to
-            paths = [os.path.join(self._folder, self._filepaths[row]) for row in rows]  # noqa: PTH118
+            paths = [self.path_of(row) for row in rows]
             self._tickets[key] = self._pool.submit(paths)
 
     def _wait(self, ticket: Ticket, ahead: Sequence[Request]) -> NDArray[Any]:
@@ -246,6 +257,10 @@ class FileSource:
         if self._closed:  # in the meantime, by another thread
             self._pool.close()
         self._settled = True
+
+    def path_of(self, row: int) -> str:
+        """Return the full path of a row's file."""
+        return os.path.join(self._folder, self._filepaths[row])  # noqa: PTH118
 
     def processes(self) -> list[int]:
         """Return the process numbers of the decode workers that run now."""

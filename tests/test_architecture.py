@@ -29,6 +29,7 @@ RANKS = [
     "fastaug.kernels.storing",
     "fastaug.kernels.pointwise",
     "fastaug.kernels.batch",
+    "fastaug.kernels.resizing",
     "fastaug.geometry",
     "fastaug.spline",
     "fastaug.transforms.kinds",
@@ -38,21 +39,30 @@ RANKS = [
     "fastaug.preprocessing",
     "fastaug.pipeline",
     "fastaug.transform_image",
+    "fastaug.resize",
+    "fastaug.stats",
     "fastaug.catalog",
     "fastaug.decode",
     "fastaug.shared_memory",
     "fastaug.worker",
     "fastaug.crew",
     "fastaug.workers",
+    "fastaug.cache",
+    "fastaug.cache_files",
+    "fastaug.disk_cache",
     "fastaug.sources",
+    "fastaug.cached_source",
     "fastaug.labels",
     "fastaug.pictures",
     "fastaug.epochs",
+    "fastaug.substitutes",
     "fastaug.read_ahead",
     "fastaug.options",
+    "fastaug.readers",
     "fastaug.batch_iterator",
     "fastaug.array_iterator",
     "fastaug.file_iterators",
+    "fastaug.flows",
     "fastaug.statistics",
     "fastaug.describe",
     "fastaug.generator",
@@ -63,7 +73,10 @@ RANKS = [
 ]
 RANK = {module: rank for rank, module in enumerate(RANKS)}
 PIXELS = {"numba", "fastaug.kernels", "fastaug.pipeline", "fastaug.geometry"}
-FILES = ("catalog", "decode", "shared_memory", "worker", "crew", "workers", "sources")
+FILES = (
+    *("catalog", "decode", "shared_memory", "worker", "crew", "workers"),
+    *("cache", "cache_files", "disk_cache", "sources", "cached_source"),
+)
 
 
 def name_of(path: Path) -> str:
