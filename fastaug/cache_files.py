@@ -37,7 +37,6 @@ from numpy.typing import NDArray
 PATIENCE_S = 5.0
 _LOCK_BYTE = 2**31 - 2  # Windows locks bytes, not files: one that is never written
 _FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-_PLACE = 3  # in a record
 
 
 class CacheFiles:
@@ -70,7 +69,6 @@ class CacheFiles:
         self._path = folder / f"{stem}.manifest"
         self._manifest, self._pixels = self._open(self._path), -1
         self._offset, self._torn = 0, False  # where to read on, and whether within a line
-        self._last_place = -1
         header, *self.records = self.new_records() or [None]
         name = header.get("pixels") if isinstance(header, dict) else None
         if isinstance(name, str) and header == settings | {"pixels": name}:
@@ -106,8 +104,6 @@ class CacheFiles:
         self._torn = bool(rest)
         sound = [line[:-9] for line in lines if line[-9:] == b" %08x" % zlib.crc32(line[:-9])]
         records: list[Any] = json.loads(b"[" + b",".join(sound) + b"]")
-        places = (record[_PLACE] for record in records if isinstance(record, list))
-        self._last_place = max(self._last_place, max(places, default=-1))
         return records
 
     @contextlib.contextmanager
@@ -124,8 +120,8 @@ class CacheFiles:
 
     def free_place(self) -> int:
         """Return the first place that nothing was ever written to; the lock is held."""
-        # Not by the records alone: someone may have believed one that was damaged since.
-        return max(-(-os.fstat(self._pixels).st_size // self._slot_bytes), self._last_place + 1)
+        # By its size, not by the lines: one that is damaged now may have been believed before.
+        return -(-os.fstat(self._pixels).st_size // self._slot_bytes)
 
     def write(self, pixels: NDArray[Any], place: int) -> None:
         """Write the pixels of an image; the lock is held."""

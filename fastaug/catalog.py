@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
+import time
 import warnings
-from collections import Counter
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +27,9 @@ EXTENSIONS = ("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff")
 DIRECTORY_CLASS_MODES = ("categorical", "binary", "sparse", "input", None)
 DATAFRAME_CLASS_MODES = (*DIRECTORY_CLASS_MODES[:-1], "multi_output", "raw", None)
 _WITHOUT_CLASSES = ("input", "multi_output", "raw", None)
+_PATIENCE_S = 2.0  # a scan that takes longer shows how many files it has seen
 
+Counted = Callable[[Iterable[Any]], Iterator[Any]]
 Split = tuple[float, float] | None
 
 
@@ -86,12 +93,14 @@ def scan_directory(
     root = Path(directory)
     _check_folder("directory", root)
     _check_classes(classes)
-    if not classes:
-        classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
-    for name in classes:
+    for name in classes or ():
         _check_folder(f"class {name!r} of directory", root / name)
-    with ThreadPoolExecutor() as threads:  # stat calls on network disks wait; Keras does the same
-        found = list(threads.map(lambda name: _list_class(root, name, follow_links), classes))
+    if not classes:
+        with os.scandir(root) as entries:
+            classes = sorted(entry.name for entry in entries if _is_folder(entry))
+    # Threads, because network disks let one wait; Keras does the same.
+    with progress(f"Scanning {root.name or root}") as counted, ThreadPoolExecutor() as threads:
+        found = list(threads.map(partial(_list_class, root, follow_links, counted), classes))
     if any(name.lower().endswith(".tiff") for names in found for name in names):
         warnings.warn(
             'Using ".tiff" files with multiple bands will cause distortion. '
@@ -132,32 +141,78 @@ def _check_folder(what: str, folder: Path) -> None:
         raise NotADirectoryError(f"{what}: {str(folder)!r} is not a folder")
 
 
-def _list_class(root: Path, name: str, follow_links: bool) -> list[str]:
-    """List one class's files, relative to `root`: folders sorted by path, files by name."""
+@contextlib.contextmanager
+def progress(doing: str) -> Iterator[Counted]:
+    """Give a function that hands on files, in any thread, and shows their number if it's slow."""
+    lock, show_at, seen, bar = threading.Lock(), time.monotonic() + _PATIENCE_S, 0, None
+    with contextlib.ExitStack() as shown:
+
+        def counted(files: Iterable[Any]) -> Iterator[Any]:
+            nonlocal seen, bar
+            files = iter(files)
+            while some := list(islice(files, 1000)):
+                yield from some
+                with lock:
+                    seen += len(some)
+                    if bar is None and time.monotonic() > show_at:
+                        bar = shown.enter_context(_bar(doing, seen))
+                    if bar is not None:
+                        bar.update(seen - bar.n)
+
+        yield counted
+
+
+def _bar(doing: str, seen: int) -> Any:
+    from tqdm import tqdm  # noqa: PLC0415 - most scans are over before they need it
+
+    bar: Any = type("Bar", (tqdm,), {"monitor_interval": 0})  # no thread that outlives it
+    bar.set_lock(threading.RLock())  # tqdm's own settles multiprocessing's start method
+    return bar(desc=doing, initial=seen, bar_format="{desc}: {n:,} files", leave=False)
+
+
+def _list_class(root: Path, follow_links: bool, counted: Counted, name: str) -> list[str]:
+    """List one class's files, relative to `root`: folders sorted by path, files by name.
+
+    A link back to a folder on the way down ends there instead of going round.
+    """
     top = os.path.join(root, name)  # noqa: PTH118 - strings: a Path per file costs seconds
     found = []
-    for folder, files in sorted(_walk(top, follow_links)):
-        inside = os.path.relpath(folder, top)
-        for file in sorted(files):
-            if file.lower().endswith(EXTENSIONS):
-                found.append(os.path.join(name, os.path.normpath(os.path.join(inside, file))))  # noqa: PTH118
-    return found
+    # Folders to list, relative to `top`, each with the real paths on the way down to it.
+    pending: list[tuple[str, tuple[str, ...]]] = [("", (os.path.realpath(top),))]
+    while pending:
+        inside, above = pending.pop()
+        folders, files = _list_folder(os.path.join(top, inside), follow_links, counted)  # noqa: PTH118
+        found.append((inside, sorted(files)))
+        for folder in folders:
+            path = os.path.join(inside, folder)  # noqa: PTH118
+            real = os.path.realpath(os.path.join(top, path)) if follow_links else path  # noqa: PTH118
+            if real not in above:
+                pending.append((path, (*above, real)))
+    starts = [(os.path.join(name, inside, ""), files) for inside, files in sorted(found)]  # noqa: PTH118
+    return [start + file for start, files in starts for file in files]
 
 
-def _walk(top: str, follow_links: bool) -> Iterator[tuple[str, list[str]]]:
-    """Walk a tree; a link back to a folder on the way down ends there instead of going round."""
-    on_the_way: dict[str, tuple[str, ...]] = {top: (os.path.realpath(top),)}
-    for folder, folders, files in os.walk(top, followlinks=follow_links):
-        yield folder, files
-        if follow_links:
-            above = on_the_way.pop(folder)
-            for name in list(folders):
-                path = os.path.join(folder, name)  # noqa: PTH118
-                real = os.path.realpath(path)
-                if real in above:
-                    folders.remove(name)
-                else:
-                    on_the_way[path] = (*above, real)
+def _list_folder(path: str, follow_links: bool, counted: Counted) -> tuple[list[str], list[str]]:
+    """Return the folders to walk into and the images of a folder; none if it can't be read."""
+    folders, files = [], []
+    try:
+        with os.scandir(path) as entries:
+            for entry in counted(entries):
+                if not _is_folder(entry):
+                    if entry.name.lower().endswith(EXTENSIONS):
+                        files.append(entry.name)
+                elif follow_links or not entry.is_symlink():
+                    folders.append(entry.name)
+    except OSError:  # as in `os.walk`
+        return [], []
+    return folders, files
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def scan_dataframe(
@@ -185,11 +240,9 @@ def scan_dataframe(
         If `class_mode="binary"` does not meet two classes.
     """
     folder = str(directory or "")
-    _check_columns(dataframe, x_col, y_col, weight_col, class_mode)
+    check_columns(dataframe, x_col, y_col, weight_col, class_mode)
     _check_classes(classes)
-    names = dataframe[x_col].tolist()
-    if not all(isinstance(name, str) for name in names):
-        raise TypeError(f"All values in column x_col={x_col} must be strings.")
+    names = file_names(dataframe, x_col)
     if folder and not all(map(os.path.isabs, names)):
         _check_folder("directory", Path(folder))
     labels = None if class_mode in _WITHOUT_CLASSES else dataframe[y_col].tolist()
@@ -199,9 +252,7 @@ def scan_dataframe(
         warnings.warn(
             f'`classes` will be ignored given the class_mode="{class_mode}"', stacklevel=4
         )
-    rows = list(range(len(names)))
-    if validate_filenames:
-        rows = _valid_rows(names, folder, x_col)
+    rows = _valid_rows(names, folder, x_col) if validate_filenames else list(range(len(names)))
     class_indices: dict[str, int] = {}
     if labels is not None:
         rows, labels, class_indices = _number_labels(rows, labels, y_col, classes)
@@ -216,9 +267,10 @@ def scan_dataframe(
     )
 
 
-def _check_columns(
+def check_columns(
     dataframe: Any, x_col: str, y_col: Any, weight_col: str | None, class_mode: str | None
 ) -> None:
+    """Raise unless the columns are there and suit the class mode."""
     if not hasattr(dataframe, "columns"):
         raise TypeError(f"dataframe must be a pandas data frame, not {dataframe!r:.60}")
     if class_mode in ("categorical", "binary", "sparse") and isinstance(y_col, list):
@@ -241,6 +293,14 @@ def _check_columns(
         raise TypeError(f"Column weight_col={weight_col} must be numeric.")
 
 
+def file_names(dataframe: Any, x_col: str) -> list[str]:
+    """Return a column of file names, or raise unless they are strings."""
+    names: list[str] = dataframe[x_col].tolist()
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"All values in column x_col={x_col} must be strings.")
+    return names
+
+
 def _check_labels(
     labels: list[Any], y_col: Any, class_mode: str | None, classes: Sequence[str] | None
 ) -> None:
@@ -260,11 +320,20 @@ def _check_labels(
 
 def _valid_rows(names: list[str], folder: str, x_col: str) -> list[int]:
     """Return the rows whose file exists and has a known extension; warn about the others."""
-    rows = [
-        row
-        for row, name in enumerate(names)
-        if name.lower().endswith(EXTENSIONS) and os.path.isfile(os.path.join(folder, name))  # noqa: PTH113, PTH118
-    ]
+    files_in = defaultdict(list)
+    for row, name in enumerate(names):
+        if name.lower().endswith(EXTENSIONS):
+            parent, file = os.path.split(name)
+            files_in[parent].append((row, file))
+    rows = []
+    with progress(f"Checking {Path(folder).name or 'files'}") as counted:
+        for parent, files in files_in.items():
+            path = os.path.join(folder, parent)  # noqa: PTH118
+            plain = _plain_files(path, {file for _, file in files})
+            for row, file in counted(files):
+                if file in plain or os.path.isfile(os.path.join(path, file)):  # noqa: PTH113, PTH118
+                    rows.append(row)
+    rows.sort()
     if len(rows) < len(names):
         missing = sorted(set(range(len(names))).difference(rows))
         warnings.warn(
@@ -273,6 +342,19 @@ def _valid_rows(names: list[str], folder: str, x_col: str) -> list[int]:
             stacklevel=5,
         )
     return rows
+
+
+def _plain_files(folder: str, wanted: set[str]) -> set[str]:
+    """Return those of the names that are files for sure; links and unlisted names may be, too."""
+    found: set[str] = set()
+    # A folder costs about 6 questions on a local disk, an entry a third of one; far less on others.
+    # The dot: a folder that may be listed but not entered has no files.
+    if len(wanted) > 8 and os.path.isdir(os.path.join(folder, ".")):  # noqa: PTH112, PTH118
+        with contextlib.suppress(OSError), os.scandir(folder or ".") as entries:
+            for entry in islice(entries, 10 * len(wanted)):
+                if entry.name in wanted and entry.is_file(follow_symlinks=False):
+                    found.add(entry.name)
+    return found
 
 
 def _number_labels(

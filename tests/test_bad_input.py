@@ -188,6 +188,7 @@ DATA_FRAME = [
     ("weight_col", ["number"], ("['number']", *COLUMNS)),
     ("weight_col", "two", ("two", "numeric")),
     ("validate_filenames", "no", ("'no'", *FLAG)),
+    ("root_only", "no", ("'no'", *FLAG)),
     ("has_extension", True, ("unexpected keyword",)),
 ]
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+import sys
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +15,9 @@ import pandas as pd
 import pytest
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
-from fastaug import Generator
+from fastaug import Generator, catalog
 from fastaug.catalog import EXTENSIONS, scan_dataframe, scan_directory
-from fastaug.errors import ColumnError
+from fastaug.errors import ColumnError, DecodeError
 
 # Names that other orders than Keras' would put elsewhere: by locale, by number, by path component.
 NAMES = [
@@ -178,6 +182,120 @@ def test_name_that_is_not_utf8_is_listed(tree):
     ours, theirs = both_directories(tree)
     assert_same_files(ours, theirs)
     assert name in ours.filenames
+
+
+# Every character that sorts before or after the separator, and folders that start alike.
+TRICKY = ["a", "a b", "a-b", "a.b", "a0", "aB", "ab", "A", "a!", "a~", "10", "9", "a\N{CAT FACE}"]
+
+
+@pytest.mark.parametrize("follow_links", [False, True])
+def test_names_that_sort_trickily_are_listed_as_by_keras(tmp_path, follow_links):
+    for top in TRICKY:
+        for inner in TRICKY:
+            folder = tmp_path / top / inner / "a"
+            folder.mkdir(parents=True)
+            for parent in (folder, folder.parent, folder.parent.parent):
+                (parent / f"{inner}.PNG").touch()
+    ours, theirs = both_directories(tmp_path, 0.3, subset="training", follow_links=follow_links)
+    assert_same_files(ours, theirs)
+    assert_same_files(*both_directories(tmp_path, follow_links=follow_links))
+
+
+def test_link_to_itself_is_no_class(tree):
+    (tree / "self").symlink_to("self")
+    assert_same_files(*both_directories(tree))
+
+
+def test_folder_that_cannot_be_read_has_no_files(tree, monkeypatch):
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "deep":
+            raise PermissionError(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    ours, theirs = both_directories(tree)
+    assert_same_files(ours, theirs)
+    assert "b/a/deep/er/4.ppm" not in ours.filenames
+
+
+@pytest.fixture
+def asked(monkeypatch) -> dict[str, list[str]]:
+    """What the operating system is asked for: the paths of every kind of call."""
+    calls: dict[str, list[str]] = {"scandir": [], "stat": [], "lstat": []}
+
+    def noted(name: str):
+        real = getattr(os, name)
+
+        def call(path, *args, **options):
+            calls[name].append(os.path.normpath(path))
+            return real(path, *args, **options)
+
+        return call
+
+    for name in calls:
+        monkeypatch.setattr(os, name, noted(name))
+    return calls
+
+
+@pytest.mark.parametrize("follow_links", [False, True])
+def test_each_folder_is_listed_once_and_no_file_is_asked_for(tree, asked, follow_links):
+    files = {str(tree / name) for name in NAMES}
+    folders = {str(tree), *(os.path.dirname(file) for file in files), str(tree / "b/a/deep")}  # noqa: PTH120
+    for paths in asked.values():
+        paths.clear()
+    found = scan_directory(str(tree), None, None, follow_links)
+    assert len(found.filenames) == len(NAMES) - 3  # a text, an archive, a GIF
+    assert Counter(asked["scandir"]) == dict.fromkeys(folders, 1)
+    assert not files & {*asked["stat"], *asked["lstat"]}
+
+
+def test_slow_scan_says_what_it_does_and_leaves_nothing(tree, monkeypatch, capsys):
+    monkeypatch.setattr(catalog, "_PATIENCE_S", -1)
+    scan_directory(str(tree), ["C"], None, follow_links=False)
+    shown = capsys.readouterr()
+    assert "Scanning tree: 1 files" in shown.err
+    assert shown.err.endswith("\r")
+    assert shown.err.split("\r")[-2].strip() == ""
+    assert shown.out == ""
+
+
+def test_quick_scan_shows_nothing(tree, frame, files, monkeypatch, capsys):
+    monkeypatch.setattr(catalog, "_PATIENCE_S", 3600)
+    scan_directory(str(tree), None, None, follow_links=False)
+    scan_dataframe(frame, str(files), "filename", "class", None, "sparse", None, None, True)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_counts_what_it_hands_on(monkeypatch, capsys):
+    monkeypatch.setattr(catalog, "_PATIENCE_S", -1)
+    with catalog.progress("Scanning photos") as counted:
+        assert list(counted(range(45_678))) == list(range(45_678))
+        assert list(counted([])) == []
+    assert "Scanning photos: 1,000 files" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("disabled", [False, True])
+def test_progress_leaves_the_process_as_it_was(tree, disabled):
+    """No thread, no start method of multiprocessing; tqdm only when it's needed, if at all."""
+    program = f"""
+import sys, threading
+from multiprocessing import get_start_method
+from fastaug import catalog
+catalog.scan_directory({str(tree)!r}, None, None, False)
+assert "tqdm" not in sys.modules
+catalog._PATIENCE_S = -1
+catalog.scan_directory({str(tree)!r}, None, None, False)
+assert "tqdm" in sys.modules
+assert threading.enumerate() == [threading.main_thread()]
+assert get_start_method(allow_none=True) is None
+"""
+    environment = {**os.environ, **({"TQDM_DISABLE": "1"} if disabled else {})}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert ("Scanning tree" in done.stderr) != disabled
 
 
 # --- Data frames ----------------------------------------------------------------------------------
@@ -347,3 +465,187 @@ def test_scan_says_nothing_when_all_is_well(tree, frame, files):
         warnings.simplefilter("error")
         scan_directory(str(tree), None, None, follow_links=True)
         scan_dataframe(frame, str(files), "filename", "class", "weight", "sparse", None, None, True)
+
+
+# Enough names of a folder that it's listed, and too few.
+@pytest.mark.parametrize("count", [3, 60])
+@pytest.mark.parametrize("base", ["folder", "absolute", "working folder"])
+def test_names_of_all_kinds_are_valid_as_in_keras(tmp_path, monkeypatch, count, base):
+    root = tmp_path / "root"
+    for place in ("", "sub", "sub/deep", "elsewhere"):
+        (root / place).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            (root / place / f"{number}.jpg").touch()
+    (root / "sub" / "folder.png").mkdir()
+    (root / "sub" / "link.png").symlink_to(root / "elsewhere" / "0.jpg")
+    (root / "sub" / "link to a folder.png").symlink_to(root / "elsewhere")
+    (root / "sub" / "dangling.png").symlink_to(root / "nowhere")
+    (root / "sub" / "self.png").symlink_to("self.png")
+    (root / "linked").symlink_to(root / "elsewhere")
+    os.mkfifo(root / "sub" / "pipe.png")
+    odd = ["folder", "link", "link to a folder", "dangling", "self", "pipe", "gone"]
+    names = [f"sub/{name}.png" for name in odd]
+    for place in ("", "sub/", "sub/deep/", "linked/", "sub//", "sub/../", "./", "gone/"):
+        names += [f"{place}{number}.jpg" for number in range(count)]
+    names += ["sub/0.jpg/", "sub/0.JPG", "sub/0.txt", "sub", "", "..", "../root/0.jpg", "0.jpg"]
+    names = [names[row] for row in np.random.default_rng(0).permutation(len(names))]
+    if base == "absolute":
+        names = [f"{root}/{name}" for name in names]
+    if base == "working folder":
+        monkeypatch.chdir(root)
+    frame = pd.DataFrame({"filename": names})
+    with pytest.warns(UserWarning, match=f"{count + 12} invalid"):
+        ours, theirs = both_frames(frame, root if base == "folder" else None, class_mode=None)
+    assert_same_rows(ours, theirs)
+
+
+def test_few_names_of_a_large_folder_are_valid(tmp_path):
+    names = [f"{number}.jpg" for number in range(1000)]
+    for name in names:
+        (tmp_path / name).touch()
+    few = pd.DataFrame({"filename": names[::50]})
+    assert_same_rows(*both_frames(few, tmp_path, class_mode=None))
+
+
+def test_folder_that_may_be_listed_but_not_entered_has_no_files(tmp_path, monkeypatch):
+    names = [f"{number}.jpg" for number in range(20)]
+    for name in names:
+        (tmp_path / name).touch()
+    stat = os.stat
+
+    def refuse(path, *args, **options):
+        if str(path).startswith(f"{tmp_path}/"):
+            raise PermissionError(path)
+        return stat(path, *args, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    frame = pd.DataFrame({"filename": names})
+    with pytest.warns(UserWarning, match="20 invalid"):
+        ours, theirs = both_frames(frame, tmp_path, class_mode=None)
+    assert_same_rows(ours, theirs)
+    assert ours.filenames == []
+
+
+def test_names_of_a_data_frame_are_listed_not_asked_for(tmp_path, asked):
+    names = [f"{place}{number}.jpg" for place in ("", "a/", "a/b/") for number in range(100)]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for paths in asked.values():
+        paths.clear()
+    frame = pd.DataFrame({"filename": names})
+    found = scan_dataframe(frame, str(tmp_path), "filename", None, None, None, None, None, True)
+    assert found.filenames == names
+    folders = [str(tmp_path / place) for place in ("", "a", "a/b")]
+    assert Counter(asked["scandir"]) == dict.fromkeys(folders, 1)
+    assert not {str(tmp_path / name) for name in names} & {*asked["stat"], *asked["lstat"]}
+
+
+def test_slow_check_of_names_says_what_it_does(frame, files, monkeypatch, capsys):
+    monkeypatch.setattr(catalog, "_PATIENCE_S", -1)
+    scan_dataframe(frame, str(files), "filename", "class", None, "sparse", None, None, True)
+    assert "Checking files: 7 files" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_name_with_a_nul_is_named_when_it_is_read(files, workers):
+    """Keras cannot bear one at all; where names are validated, it is invalid."""
+    frame = pd.DataFrame({"filename": ["a\0b.png"]})
+    options = {"class_mode": None, "validate_filenames": False, "target_size": (5, 7)}
+    says = re.escape(repr(str(files / "a\0b.png")))
+    for root_only in (False, True):
+        options["root_only"] = root_only
+        with (
+            Generator(workers=workers).flow_from_dataframe(frame, files, **options) as iterator,
+            pytest.raises(DecodeError, match=says),
+        ):
+            next(iterator)
+
+
+# --- root_only ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def outside(files: Path) -> Path:
+    """A file beside the folder, whose own name starts like the folder's, and links between them."""
+    folder = files.parent / "files, others"
+    folder.mkdir()
+    (folder / "x.png").touch()
+    (files / "sub").mkdir()
+    (files / "sub" / "y.png").touch()
+    (files / "link in.png").symlink_to(files / "0.png")
+    (files / "link out.png").symlink_to(folder / "x.png")
+    (files / "dangling out.png").symlink_to(folder / "gone.png")
+    (files / "folder in").symlink_to(files / "sub")
+    (files / "folder out").symlink_to(folder)
+    (folder / "link in.png").symlink_to(files / "0.png")
+    (files.parent / "linked files").symlink_to(files)
+    return folder
+
+
+INSIDE = ["0.png", "sub/y.png", "sub/../1.png", "link in.png", "folder in/y.png", "../files/2.png"]
+INSIDE += ["folder in/../3.png", "folder out/link in.png", "./4.png", "{files}/5.png"]
+OUTSIDE = ["../files, others/x.png", "link out.png", "folder out/x.png", "sub/../../x.png", ".."]
+OUTSIDE += [
+    "dangling out.png",
+    "/etc/passwd",
+    "{outside}/x.png",
+    "sub/../..",
+    "folder out/../x.png",
+]
+
+
+def names_in(names: list[str], files: Path, outside: Path) -> pd.DataFrame:
+    return pd.DataFrame({"filename": [name.format(files=files, outside=outside) for name in names]})
+
+
+@pytest.mark.parametrize("folder", ["files", "linked files", "sub/../files"])
+def test_root_only_accepts_what_stays_in_the_folder(files, outside, folder):
+    folder = files.parent / folder if "/" not in folder else f"{files}/sub/.."
+    frame = names_in(INSIDE, files, outside)
+    options = {"class_mode": None, "root_only": True}
+    iterator = Generator(workers=0).flow_from_dataframe(frame, folder, **options)
+    assert iterator.filenames == frame["filename"].tolist()
+    missing = names_in(["gone.png", "gone/gone.png", "a\0.png", "0.png"], files, outside)
+    with pytest.warns(UserWarning, match="3 invalid.*'gone.png'"):
+        iterator = Generator(workers=0).flow_from_dataframe(missing, folder, **options)
+    assert iterator.filenames == ["0.png"]
+
+
+@pytest.mark.parametrize("validated", [True, False])
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_root_only_refuses_what_leads_out_of_the_folder(files, outside, name, validated):
+    frame = names_in(["0.png", name, "1.png", "../y.png"], files, outside)
+    options = {"class_mode": None, "validate_filenames": validated}
+    first = re.escape(repr(frame["filename"][1]))
+    says = f"^root_only=True: 2 of the 4 .*'filename'.*{re.escape(repr(str(files)))}.*{first}$"
+    with pytest.raises(ValueError, match=says):
+        Generator().flow_from_dataframe(frame, files, root_only=True, **options)
+
+
+@pytest.mark.parametrize("option", [{}, {"root_only": False}])
+def test_names_may_lead_out_of_the_folder_by_default_as_in_keras(files, outside, option):
+    frame = names_in(["0.png", "link out.png", "{outside}/x.png", OUTSIDE[0]], files, outside)
+    ours = Generator(workers=0).flow_from_dataframe(frame, files, class_mode=None, **option)
+    theirs = ImageDataGenerator().flow_from_dataframe(frame, files, class_mode=None)
+    assert_same_rows(ours, theirs)
+    assert ours.samples == 4
+
+
+def test_root_only_with_the_root_of_all(files):
+    frame = pd.DataFrame({"filename": [str(files / "0.png")]})
+    options = {"class_mode": None, "root_only": True}
+    assert Generator(workers=0).flow_from_dataframe(frame, "/", **options).samples == 1
+
+
+@pytest.mark.parametrize("directory", [None, ""])
+def test_root_only_needs_a_folder(frame, directory):
+    with pytest.raises(ValueError, match="root_only=True needs directory"):
+        Generator().flow_from_dataframe(frame, directory, root_only=True)
+
+
+def test_root_only_checks_the_column_first(frame, files):
+    with pytest.raises(ColumnError, match="x_col='file' is not a column"):
+        Generator().flow_from_dataframe(frame, files, x_col="file", root_only=True)
+    with pytest.raises(TypeError, match="x_col=number must be strings"):
+        Generator().flow_from_dataframe(frame, files, x_col="number", root_only=True)

@@ -1,0 +1,201 @@
+"""Images that keep their size in the slot, and are resized when they are taken over."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import make_images
+from PIL import Image
+from pools import by_pillow, draw_photos, numbered, read, requests_of
+
+from fastaug import sources
+from fastaug.decode import Target, decode_file, decode_into, nearest_taps
+from fastaug.resize import take_over
+from fastaug.sources import FileSource, LocalFileSource, roomy_slot
+
+SIZES = ((1, 1), (5, 7), (8, 11), (13, 17), (33, 47), (60, 90), (127, 64))
+
+
+def crop_of(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Keras 3.15's central crop for `keep_aspect_ratio`, (left, top, right, bottom)."""
+    height, width = size
+    crop_height = min(height, (width * target[0]) // target[1])
+    crop_width = min(width, (height * target[1]) // target[0])
+    top, left = (height - crop_height) // 2, (width - crop_width) // 2
+    return left, top, left + crop_width, top + crop_height
+
+
+def slots_of(images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Put images into slots full of rubbish."""
+    slots = np.full((len(images), max(image.size for image in images) + 1), 77, np.uint8)
+    for slot, image in zip(slots, images, strict=True):
+        slot[: image.size] = image.reshape(-1)
+    return slots, np.array([image.shape[:2] for image in images], np.int32)
+
+
+@pytest.mark.parametrize("threads", [1, None])
+@pytest.mark.parametrize("keep_aspect_ratio", [False, True])
+@pytest.mark.parametrize("target", SIZES)
+def test_taken_over_images_equal_pillow(target, keep_aspect_ratio, threads):
+    images = [make_images(1, *size, 3, seed=seed)[0] for seed, size in enumerate(SIZES)]
+    if keep_aspect_ratio:  # Keras can't crop to nothing, either
+        boxes = [crop_of(image.shape[:2], target) for image in images]
+        images = [
+            image for image, box in zip(images, boxes, strict=True) if box[2] > box[0] < box[3]
+        ]
+        images = [image for image in images if min(image.shape[:2]) > max(target) // 8]
+    slots, sizes = slots_of(images)
+    out = np.full((len(images), *target, 3), 99, np.uint8)
+    take_over(slots, sizes, out, keep_aspect_ratio=keep_aspect_ratio, threads=threads)
+    for image, taken in zip(images, out, strict=True):
+        box = crop_of(image.shape[:2], target) if keep_aspect_ratio else None
+        resized = Image.fromarray(image).resize(target[::-1], Image.Resampling.NEAREST, box=box)
+        np.testing.assert_array_equal(taken, np.asarray(resized))
+
+
+def test_taken_over_images_touch_nothing_else():
+    images = [make_images(1, 13, 17, 3)[0], make_images(1, 5, 7, 3)[0]]
+    slots, sizes = slots_of(images)
+    before, room = slots.copy(), np.full((4, 5, 7, 3), 99, np.uint8)
+    take_over(slots, sizes, room[1:3], keep_aspect_ratio=False)
+    np.testing.assert_array_equal(slots, before)
+    np.testing.assert_array_equal(room[[0, 3]], 99)
+    np.testing.assert_array_equal(room[2], images[1])
+
+
+def test_no_images_are_taken_over():
+    out = np.empty((0, 5, 7, 3), np.uint8)
+    take_over(np.empty((3, 200), np.uint8), np.empty((0, 2), np.int32), out, keep_aspect_ratio=True)
+
+
+def test_taps_equal_pillow_at_every_length():
+    for length, count in itertools.product((1, 2, 3, 7, 64, 299, 500, 1333), (1, 2, 5, 224, 299)):
+        numbers = Image.fromarray(np.arange(length, dtype=np.int32)[np.newaxis])
+        taken = np.asarray(numbers.resize((count, 1), Image.Resampling.NEAREST))[0]
+        np.testing.assert_array_equal(nearest_taps(0, length, count), taken)
+
+
+@pytest.mark.parametrize("keep_aspect_ratio", [False, True])
+@pytest.mark.parametrize("target_size", [(5, 7), (33, 47), (130, 90)])
+def test_photo_too_large_for_its_slot_is_resized_by_the_decoder(
+    tmp_path, target_size, keep_aspect_ratio
+):
+    [path] = draw_photos(tmp_path, ["photo.jpg"])
+    target = Target(*target_size, "rgb", "nearest", keep_aspect_ratio)
+    photo = Image.open(path)
+    box = crop_of((60, 90), target_size) if keep_aspect_ratio else None
+    expected = np.asarray(photo.resize(target_size[::-1], Image.Resampling.NEAREST, box=box))
+    for nbytes in (target.nbytes, max(target.nbytes, 60 * 90 * 3)):  # no byte of slack
+        memory = np.full(nbytes, 77, np.uint8)
+        assert decode_into(path, target, memory)[:2] == target_size
+        np.testing.assert_array_equal(memory[: target.nbytes].reshape(expected.shape), expected)
+
+
+def test_photo_that_fits_keeps_its_size(tmp_path):
+    [path] = draw_photos(tmp_path, ["photo.jpg"])
+    target = Target(33, 47, "rgb", "nearest", False)
+    memory = np.full(60 * 90 * 3 + 1, 77, np.uint8)
+    assert decode_into(path, target, memory) == (60, 90, None)
+    np.testing.assert_array_equal(memory[:-1].reshape(60, 90, 3), np.asarray(Image.open(path)))
+    assert memory[-1] == 77
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("room", [None, 0])
+def test_every_kind_of_file_is_taken_over_as_it_is_decoded(
+    tmp_path, monkeypatch, workers, room, interpolation
+):
+    """JPEG files large and small, and others, of which the decoder makes the right size itself."""
+    if room is not None:
+        monkeypatch.setattr(sources, "_ROOMY_NBYTES", room)
+    paths = draw_photos(tmp_path, numbered(20))
+    for number, (size, mode, name) in enumerate(
+        [
+            ((33, 47), "RGB", "exact.jpg"), ((300, 200), "RGB", "large.jpg"),
+            ((20, 30), "L", "grey.jpg"), ((20, 30), "CMYK", "cmyk.jpg"),
+            ((70, 50), "RGBA", "alpha.png"), ((70, 50), "P", "palette.png"),
+        ]
+    ):  # fmt: skip
+        image = Image.fromarray(make_images(1, *size, 3, seed=number)[0])
+        image.convert(mode).save(tmp_path / name)
+        paths.insert(3 * number, str(tmp_path / name))
+    target = Target(33, 47, "rgb", interpolation, False)
+    expected = np.empty((len(paths), 33, 47, 3), np.uint8)
+    for path, slot in zip(paths, expected, strict=True):
+        decode_file(path, target, slot)
+
+    def resize(slots, sizes, images, alone):
+        take_over(slots, sizes, images, alone, keep_aspect_ratio=False)
+
+    if workers:
+        source = FileSource(
+            paths, target, "channels_last", workers=workers, timeout=30, batch_size=8,
+            read_ahead=2, resize=resize,
+        )  # fmt: skip
+    else:
+        source = LocalFileSource(paths, target, "channels_last", resize)
+    for _ in range(2):
+        batches = read(source, requests_of(len(paths)))
+        np.testing.assert_array_equal(np.concatenate(batches), expected)
+    source.close()
+
+
+def test_little_shared_memory_leaves_no_room_for_photos_of_their_own_size(tmp_path, monkeypatch):
+    paths = draw_photos(tmp_path, numbered(24))
+    target = Target(33, 47, "rgb", "nearest", False)
+    real = sources.DecodePool
+    refused = []
+
+    def pool(*arguments, slot_nbytes=None, **options):
+        if slot_nbytes is not None:
+            refused.append(slot_nbytes)
+            raise OSError("no space left")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(sources, "DecodePool", pool)
+    source = FileSource(
+        paths, target, "channels_last", workers=2, timeout=30, batch_size=8, read_ahead=2,
+        resize=lambda *arguments: take_over(*arguments, keep_aspect_ratio=False),
+    )  # fmt: skip
+    assert refused == [roomy_slot(target)]
+    np.testing.assert_array_equal(
+        np.concatenate(read(source, requests_of(len(paths)))), by_pillow(paths)
+    )
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("size", "batch_size"), [((32, 32), 32), ((224, 224), 256), ((299, 299), 64), ((512, 512), 512)]
+)
+def test_memory_for_batches_under_way_is_bounded(monkeypatch, size, batch_size):
+    target = Target(*size, "rgb", "nearest", False)
+    asked = []
+
+    def pool(_, workers, batch_size, places, slot_nbytes=None, **options):
+        asked.append(batch_size * places * (slot_nbytes or target.nbytes))
+        assert places >= 1
+
+    monkeypatch.setattr(sources, "DecodePool", pool)
+    for resize in (None, len):
+        sources._start_pool(target, 2, batch_size, 8, 30.0, resize, None)
+    # One batch is always there, however large it is.
+    assert all(nbytes <= max(2**28, batch_size * target.nbytes) for nbytes in asked)
+
+
+def test_real_photos_are_taken_over_as_pillow_resizes_them(photos):
+    paths = sorted(map(str, Path(photos / "validation").rglob("*.jpg")))
+    target = Target(299, 299, "rgb", "nearest", False)
+    slots = np.empty((len(paths), roomy_slot(target)), np.uint8)
+    sizes = np.empty((len(paths), 2), np.int32)
+    for path, slot, size in zip(paths, slots, sizes, strict=True):
+        size[:] = decode_into(path, target, slot)[:2]
+    assert len(np.unique(sizes, axis=0)) > 50  # they did keep their sizes
+    images = np.empty((len(paths), 299, 299, 3), np.uint8)
+    take_over(slots, sizes, images, keep_aspect_ratio=False)
+    for path, image in zip(paths, images, strict=True):
+        expected = Image.open(path).convert("RGB").resize((299, 299), Image.Resampling.NEAREST)
+        np.testing.assert_array_equal(image, np.asarray(expected))
