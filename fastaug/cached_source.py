@@ -15,7 +15,7 @@ import numpy as np
 
 from fastaug.cache import CacheBudget, ImageCache, MemoryCache, MemoryStore, default_cache_bytes
 from fastaug.decode import Target
-from fastaug.sources import FileReader, Lent, Request, in_format
+from fastaug.sources import FileDecoder, Lent, Request, in_format
 from fastaug.stats import Stats
 
 
@@ -71,7 +71,7 @@ class CachedSource:
 
     def __init__(
         self,
-        source: FileReader,
+        source: FileDecoder,
         cache: ImageCache,
         target: Target,
         data_format: str,
@@ -97,7 +97,9 @@ class CachedSource:
         self._stats.cache_hits += int(np.count_nonzero(kept))
         missing = [self._missing(request) for request in ahead]
         missing = [request for request in missing if len(request[1])]
-        if kept.all() and not missing:
+        if kept.all():
+            if missing:
+                self._source.prepare(missing)
             self.behind = False
             yield in_format(self._cache.images, self._data_format), places
             return

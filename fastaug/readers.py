@@ -15,7 +15,7 @@ from fastaug.disk_cache import DiskCache
 from fastaug.kernels.launch import Pace
 from fastaug.options import READ_AHEAD, TIMEOUT_S, usable_cores
 from fastaug.resize import take_over
-from fastaug.sources import FileReader, FileSource, LocalFileSource
+from fastaug.sources import FileDecoder, FileReader, FileSource, LocalFileSource
 from fastaug.stats import Stats
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _open_decoder(
     data_format: str,
     batch_size: int,
     stats: Stats,
-) -> FileReader:
+) -> FileDecoder:
     """Return what decodes the files, in processes of its own unless there are to be none."""
     workers = usable_cores() if generator is None else generator.workers
     resize = partial(

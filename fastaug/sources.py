@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol, TypeAlias
@@ -51,6 +51,13 @@ class FileReader(Source, Protocol):
 
     def path_of(self, row: int) -> str:
         """Return the full path of a row's file."""
+
+
+class FileDecoder(FileReader, Protocol):
+    """What a cache asks for in addition."""
+
+    def prepare(self, ahead: Sequence[Request]) -> None:
+        """Have batches under way that will be wanted next."""
 
 
 def in_format(images: NDArray[Any], data_format: str) -> NDArray[Any]:
@@ -115,6 +122,9 @@ class LocalFileSource:
                 with self._stats.timing("handover_s"):
                     self._resize(self._slots, sizes, images, self.behind)
         yield in_format(images, self._data_format), np.arange(len(rows))
+
+    def prepare(self, ahead: Sequence[Request]) -> None:
+        """Do nothing: nothing runs ahead."""
 
     def _decode(self, rows: Rows, slots: NDArray[np.uint8]) -> NDArray[np.int32]:
         """Fill a slot for each row; return the heights and widths of what lies there."""
@@ -198,6 +208,24 @@ class FileSource:
     @contextmanager
     def lend(self, wanted: Request, ahead: Sequence[Request]) -> Iterator[Lent]:
         """Lend the wanted batch as soon as it is decoded, after asking for the ones ahead."""
+        ahead = ahead[: self._read_ahead]
+        with self._settling():
+            ticket = self._ask(wanted, ahead)
+            try:
+                images = self._wait(ticket, ahead)
+                yield in_format(images, self._data_format), np.arange(len(images))
+            finally:
+                self._pool.release(ticket)
+
+    def prepare(self, ahead: Sequence[Request]) -> None:
+        """Have batches under way that will be wanted next."""
+        ahead = ahead[: self._read_ahead]
+        with self._settling():
+            self._submit_ahead(ahead, self._unwanted(ahead))
+
+    @contextmanager
+    def _settling(self) -> Iterator[None]:
+        """Let one thread at a time use the pool, a new one after a Ctrl-C."""
         self._pool.check_owner()  # before the lock, which a forked child may find locked for ever
         with self._lock:
             if not self._settled:
@@ -205,36 +233,51 @@ class FileSource:
             # A Ctrl-C may come between any two steps; then nothing is known about the places.
             self._settled = False
             try:
-                ahead = ahead[: self._read_ahead]
-                ticket = self._ask([wanted, *ahead])
-                try:
-                    images = self._wait(ticket, ahead)
-                    yield in_format(images, self._data_format), np.arange(len(images))
-                finally:
-                    self._pool.release(ticket)
+                yield
             except (Exception, GeneratorExit):
                 self._settled = True
                 raise
             self._settled = True
 
-    def _ask(self, requests: Sequence[Request]) -> Ticket:
-        """Have batches under way; forget what nobody asked for; take the first one's ticket."""
-        self._submit(requests)
-        return self._tickets.pop(_key(requests[0]))
+    def _ask(self, wanted: Request, ahead: Sequence[Request]) -> Ticket:
+        """Have batches under way, and return the wanted one's ticket."""
+        key, unwanted = _key(wanted), self._unwanted([wanted, *ahead])
+        if key not in self._tickets:
+            if not self._pool.places:
+                # The batch that is needed last has to give up its place.
+                self._give_up([*unwanted, *map(_key, reversed(ahead))])
+            self._submit(wanted)
+        ticket = self._tickets.pop(key)
+        self._submit_ahead(ahead, [other for other in unwanted if other in self._tickets])
+        return ticket
 
-    def _submit(self, requests: Sequence[Request], most_urgent: int = 1) -> None:
-        """Submit what is not under way, as far as there are places; wait for the most urgent."""
-        keys = list(map(_key, requests))
-        unwanted = [key for key in self._tickets if key not in keys]
-        for number, ((_, rows), key) in enumerate(zip(requests, keys, strict=True)):
-            if key in self._tickets:
+    def _unwanted(self, requests: Sequence[Request]) -> list[Hashable]:
+        """Return what is under way and not asked for any more."""
+        keys = set(map(_key, requests))
+        return [key for key in self._tickets if key not in keys]
+
+    def _submit_ahead(self, requests: Sequence[Request], unwanted: list[Hashable]) -> None:
+        """Submit what is not under way, as far as there are places."""
+        for request in requests:
+            if _key(request) in self._tickets:
                 continue
             if not self._pool.places and unwanted:
-                self._pool.release(self._tickets.pop(unwanted.pop(0)))
-            if not self._pool.places and number >= most_urgent:
+                self._give_up([unwanted.pop(0)])
+            if not self._pool.places:
                 break  # a place that was given up is still being written to
-            paths = [self.path_of(row) for row in rows]
-            self._tickets[key] = self._pool.submit(paths)
+            self._submit(request)
+
+    def _give_up(self, keys: Iterable[Hashable]) -> None:
+        """Give back the place of the first of these batches that is under way."""
+        for key in keys:
+            if key in self._tickets:
+                self._pool.release(self._tickets.pop(key))
+                return
+
+    def _submit(self, request: Request) -> None:
+        """Submit a batch; wait for a place."""
+        paths = [self.path_of(row) for row in request[1]]
+        self._tickets[_key(request)] = self._pool.submit(paths)
 
     def _wait(self, ticket: Ticket, ahead: Sequence[Request]) -> NDArray[Any]:
         """Return a batch's images: its slots, or copies that leave the slots to the next one."""
@@ -246,7 +289,7 @@ class FileSource:
         with self._stats.timing("handover_s"):
             self._resize(slots, sizes, images, self.behind)
         self._pool.release(ticket)
-        self._submit(ahead, most_urgent=0)
+        self._submit_ahead(ahead, [])
         return images
 
     def _start_afresh(self) -> None:

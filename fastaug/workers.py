@@ -96,7 +96,7 @@ class DecodePool:
             first = place * self._batch_size
             ticket = Ticket(place, dict(enumerate(paths, first)), len(paths))
             slots = list(ticket.paths)
-            size = min(_TASK_FILES, -(-len(slots) // self._workers))
+            size = max(1, min(_TASK_FILES, -(-len(slots) // self._workers)))
             groups = [slots[i : i + size] for i in range(0, len(slots), size)]
             crew.tasks.extend(Task(ticket, group) for group in groups)
             crew.changed.notify_all()
