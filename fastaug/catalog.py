@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
-import time
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.errors import ColumnError, check_one_of, listed
+from fastaug.progress import Counted, progress
 
 # Keras' list of extensions (3.15, `Iterator.white_list_formats`).
 EXTENSIONS = ("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff")
@@ -27,9 +26,7 @@ EXTENSIONS = ("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff")
 DIRECTORY_CLASS_MODES = ("categorical", "binary", "sparse", "input", None)
 DATAFRAME_CLASS_MODES = (*DIRECTORY_CLASS_MODES[:-1], "multi_output", "raw", None)
 _WITHOUT_CLASSES = ("input", "multi_output", "raw", None)
-_PATIENCE_S = 2.0  # a scan that takes longer shows how many files it has seen
 
-Counted = Callable[[Iterable[Any]], Iterator[Any]]
 Split = tuple[float, float] | None
 
 
@@ -139,35 +136,6 @@ def _check_folder(what: str, folder: Path) -> None:
         raise FileNotFoundError(f"{what}: {str(folder)!r} does not exist")
     if not folder.is_dir():
         raise NotADirectoryError(f"{what}: {str(folder)!r} is not a folder")
-
-
-@contextlib.contextmanager
-def progress(doing: str) -> Iterator[Counted]:
-    """Give a function that hands on files, in any thread, and shows their number if it's slow."""
-    lock, show_at, seen, bar = threading.Lock(), time.monotonic() + _PATIENCE_S, 0, None
-    with contextlib.ExitStack() as shown:
-
-        def counted(files: Iterable[Any]) -> Iterator[Any]:
-            nonlocal seen, bar
-            files = iter(files)
-            while some := list(islice(files, 1000)):
-                yield from some
-                with lock:
-                    seen += len(some)
-                    if bar is None and time.monotonic() > show_at:
-                        bar = shown.enter_context(_bar(doing, seen))
-                    if bar is not None:
-                        bar.update(seen - bar.n)
-
-        yield counted
-
-
-def _bar(doing: str, seen: int) -> Any:
-    from tqdm import tqdm  # noqa: PLC0415 - most scans are over before they need it
-
-    bar: Any = type("Bar", (tqdm,), {"monitor_interval": 0})  # no thread that outlives it
-    bar.set_lock(threading.RLock())  # tqdm's own settles multiprocessing's start method
-    return bar(desc=doing, initial=seen, bar_format="{desc}: {n:,} files", leave=False)
 
 
 def _list_class(root: Path, follow_links: bool, counted: Counted, name: str) -> list[str]:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from fastaug.array_iterator import NumpyArrayIterator
-from fastaug.catalog import check_columns, file_names, progress
+from fastaug.catalog import check_columns, file_names
 from fastaug.file_iterators import DataFrameIterator, DirectoryIterator
 from fastaug.options import drop_old_arguments
+from fastaug.progress import progress
 
 
 class Flows:

@@ -41,6 +41,7 @@ RANKS = [
     "fastaug.transform_image",
     "fastaug.resize",
     "fastaug.stats",
+    "fastaug.progress",
     "fastaug.catalog",
     "fastaug.decode",
     "fastaug.shared_memory",
