@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from conftest import make_images
 from PIL import Image
-from pools import by_pillow, draw_photos, numbered, read, requests_of
+from pools import TARGET, by_pillow, draw_photos, numbered, read, requests_of
 
 from fastaug import sources
 from fastaug.decode import Target, decode_file, decode_into, nearest_taps
+from fastaug.errors import DecodeError
 from fastaug.resize import take_over
 from fastaug.sources import FileSource, LocalFileSource, roomy_slot
 
@@ -199,3 +200,31 @@ def test_real_photos_are_taken_over_as_pillow_resizes_them(photos):
     for path, image in zip(paths, images, strict=True):
         expected = Image.open(path).convert("RGB").resize((299, 299), Image.Resampling.NEAREST)
         np.testing.assert_array_equal(image, np.asarray(expected))
+
+
+@pytest.mark.parametrize("read_ahead", [0, 1, 2, 5])
+def test_batches_in_any_order_find_a_place(tmp_path, read_ahead):
+    """Whatever is asked for, next and ahead: nothing waits for a place that nobody gives back."""
+    paths = draw_photos(tmp_path, numbered(44))
+    Path(paths[21]).write_bytes(b"broken")
+    source = FileSource(
+        paths, TARGET, "channels_last", workers=2, timeout=20, batch_size=8, read_ahead=read_ahead,
+        resize=lambda *arguments: take_over(*arguments, keep_aspect_ratio=False),
+    )  # fmt: skip
+    requests = requests_of(len(paths))
+    good = [path for path in paths if path != paths[21]]
+    pixels = dict(zip(good, by_pillow(good), strict=True))
+    rng = np.random.default_rng(read_ahead)
+    failed = set()
+    for turn in range(150):
+        request, *ahead = (requests[number] for number in rng.integers(0, len(requests), 5))
+        if turn % 3 == 0:
+            source.prepare(ahead)
+        try:
+            with source.lend(request, ahead[: turn % 5]) as (images, rows):
+                expected = np.stack([pixels[paths[row]] for row in request[1]])
+                np.testing.assert_array_equal(images[rows], expected)
+        except DecodeError as error:
+            failed.add(error.path)
+    assert failed == {paths[21]}
+    source.close()
