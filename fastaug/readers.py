@@ -12,7 +12,6 @@ from fastaug.cache import ImageCache
 from fastaug.cached_source import CachedSource
 from fastaug.decode import DECODER, Target
 from fastaug.disk_cache import DiskCache
-from fastaug.kernels.launch import Pace
 from fastaug.options import READ_AHEAD, TIMEOUT_S, usable_cores
 from fastaug.resize import take_over
 from fastaug.sources import FileDecoder, FileReader, FileSource, LocalFileSource
@@ -79,12 +78,7 @@ def _open_decoder(
 ) -> FileDecoder:
     """Return what decodes the files, in processes of its own unless there are to be none."""
     workers = usable_cores() if generator is None else generator.workers
-    resize = partial(
-        take_over,
-        keep_aspect_ratio=target.keep_aspect_ratio,
-        threads=None if generator is None else generator.threads,
-        pace=Pace(),
-    )
+    resize = partial(take_over, keep_aspect_ratio=target.keep_aspect_ratio)
     if workers == 0 or not len(filepaths):
         return LocalFileSource(filepaths, target, data_format, resize, stats)
     return FileSource(

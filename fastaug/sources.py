@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol, TypeAlias
@@ -16,21 +16,18 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.crew import Ticket
+from fastaug.crew import TakeOver, Ticket
 from fastaug.decode import Target, decode_into
 from fastaug.errors import warn_of_file
 from fastaug.stats import Stats
-from fastaug.workers import DecodePool
+from fastaug.workers import DecodePool, roomy_slot
 
 Rows: TypeAlias = NDArray[np.intp]
 # A batch: something that names it, and the rows that it is made of.
 Request: TypeAlias = tuple[Hashable, Rows]
 Lent: TypeAlias = tuple[NDArray[Any], Rows]
-Resize: TypeAlias = Callable[[NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8], bool], None]
 
-# Slots have room for photos of 500x500 that are made smaller, but not for those of a camera.
-_ROOMY_NBYTES, _ROOMY_FACTOR = 800_000, 4
-_UNDER_WAY_NBYTES = 2**28
+_UNDER_WAY_NBYTES = 2**29  # of decoded images; one batch is always there, however large it is
 
 
 class Source(Protocol):
@@ -94,7 +91,7 @@ class LocalFileSource:
         filepaths: Sequence[str],
         target: Target,
         data_format: str,
-        resize: Resize | None = None,
+        resize: TakeOver | None = None,
         stats: Stats | None = None,
     ) -> None:
         self._filepaths = filepaths
@@ -120,7 +117,7 @@ class LocalFileSource:
                     self._slots = np.empty((len(rows), self._slots.shape[1]), np.uint8)
                 sizes = self._decode(rows, self._slots)
                 with self._stats.timing("handover_s"):
-                    self._resize(self._slots, sizes, images, self.behind)
+                    self._resize(self._slots[: len(rows)], sizes, images)
         yield in_format(images, self._data_format), np.arange(len(rows))
 
     def prepare(self, ahead: Sequence[Request]) -> None:
@@ -163,12 +160,8 @@ class FileSource:
         See `DecodePool`.
     batch_size, read_ahead
         How many files make a batch at most, and how many batches are decoded ahead.
-    resize
-        Takes decoded images over: a function of slots, sizes (see `DecodePool.wait_for_slots`), the
-        images (n, height, width, 3) to be filled by the nearest pixel, and whether to leave the
-        cores to the decoders.  None lets these do that, too, which takes longer.
-    stats
-        Where the work is counted.
+    resize, stats
+        See `DecodePool`.
     """
 
     prepares = True
@@ -184,19 +177,16 @@ class FileSource:
         timeout: float,
         batch_size: int,
         read_ahead: int,
-        resize: Resize | None = None,
+        resize: TakeOver | None = None,
         stats: Stats | None = None,
     ) -> None:
         self._filepaths = filepaths
         self._folder = _working_folder()
         self._data_format = data_format
         self._read_ahead = read_ahead
-        self._resize = resize if target.picks_pixels else None
-        self._stats = stats or Stats()
-        images = batch_size if self._resize else 0
-        self._images = np.empty((images, *target.slot_shape), target.slot_dtype)
+        batches = min(read_ahead + 1, max(1, _UNDER_WAY_NBYTES // (batch_size * target.nbytes)))
         self._new_pool = partial(
-            _start_pool, target, workers, batch_size, read_ahead, timeout, self._resize, self._stats
+            DecodePool, target, workers, batch_size, batches, timeout, resize, stats
         )
         self._pool = self._new_pool()
         self._tickets: dict[Hashable, Ticket] = {}
@@ -212,7 +202,8 @@ class FileSource:
         with self._settling():
             ticket = self._ask(wanted, ahead)
             try:
-                images = self._wait(ticket, ahead)
+                self.behind = ticket.remaining > 0
+                images = self._pool.wait(ticket)
                 yield in_format(images, self._data_format), np.arange(len(images))
             finally:
                 self._pool.release(ticket)
@@ -279,19 +270,6 @@ class FileSource:
         paths = [self.path_of(row) for row in request[1]]
         self._tickets[_key(request)] = self._pool.submit(paths)
 
-    def _wait(self, ticket: Ticket, ahead: Sequence[Request]) -> NDArray[Any]:
-        """Return a batch's images: its slots, or copies that leave the slots to the next one."""
-        self.behind = ticket.remaining > 0
-        if self._resize is None:
-            return self._pool.wait(ticket)
-        slots, sizes = self._pool.wait_for_slots(ticket)
-        images = self._images[: len(slots)]
-        with self._stats.timing("handover_s"):
-            self._resize(slots, sizes, images, self.behind)
-        self._pool.release(ticket)
-        self._submit_ahead(ahead, [])
-        return images
-
     def _start_afresh(self) -> None:
         if not self._closed:
             self._pool.close()
@@ -319,35 +297,6 @@ def _key(request: Request) -> Hashable:
     """Return what a ticket is kept under: a request of the same name may come with other rows."""
     name, rows = request
     return name, rows.tobytes()
-
-
-def _start_pool(
-    target: Target,
-    workers: int,
-    batch_size: int,
-    read_ahead: int,
-    timeout: float,
-    resize: Resize | None,
-    stats: Stats,
-) -> DecodePool:
-    """Return a pool with places for the batches under way, within bounds."""
-    pool = partial(DecodePool, target, workers, batch_size, timeout=timeout, stats=stats)
-    most = max(1, _UNDER_WAY_NBYTES // (batch_size * target.nbytes))
-    if resize is None:
-        return pool(min(read_ahead + 1, most))
-    places = min(max(1, read_ahead), most)  # a batch that is taken over needs none
-    fits = _UNDER_WAY_NBYTES // (batch_size * places)
-    slot_nbytes = min(roomy_slot(target), max(target.nbytes, fits))
-    try:
-        return pool(places, slot_nbytes=slot_nbytes)
-    except OSError:  # little shared memory: no image keeps its own size
-        return pool(places)
-
-
-def roomy_slot(target: Target) -> int:
-    """Return how many bytes a slot takes in which most photos may keep their size."""
-    roomy = max(target.nbytes, min(_ROOMY_FACTOR * target.nbytes, _ROOMY_NBYTES))
-    return -(-roomy // 64) * 64
 
 
 def _working_folder() -> str:

@@ -128,7 +128,7 @@ def _decode_all(
             height, width, notice = decode_into(path, target, rooms.slots[slot])
         except DecodeError as error:
             reasons.append((slot, error.reason))
-            continue
+            height, width, notice = target.height, target.width, None
         rooms.sizes[slot] = height, width
         if notice:
             notices.append((slot, notice))

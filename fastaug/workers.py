@@ -4,9 +4,10 @@
     submit(paths) ----> [ queue of tasks ] --pipe----> worker.py: decode
     wait(ticket) <----- condition <----------pipe----- {"reasons": []}
          |                    crew.py                      |
-         +--------- pixels: shared memory <----------------+
+         +-- images of <-- taken over <-- slots in shared -+
+             a batch                      memory
 
-Batches have places in the memory, files have slots in a place.  Knows no numba, no keras.
+Knows no numba, no keras.
 """
 
 from __future__ import annotations
@@ -23,20 +24,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.crew import Crew, Task, Ticket
+from fastaug.crew import SLOTS_OF_A_WORKER, TASK_FILES, Crew, TakeOver, Task, Ticket
 from fastaug.decode import Target
 from fastaug.errors import WorkerError, warn_of_file
 from fastaug.shared_memory import SharedMemory
 from fastaug.stats import Stats
 from fastaug.worker import divide, rooms_nbytes
 
-# Files per task: few enough to keep all workers busy to the end of a batch, enough to make a
-# hand-over (about 0.1 ms) small beside the decoding (about 0.3 ms a photo).
-_TASK_FILES = 16
+# Slots have room for photos of 500x500 that are made smaller, but not for those of a camera.
+_ROOMY_NBYTES, _ROOMY_FACTOR = 800_000, 4
 
 
 class DecodePool:
-    """Decode batches of files in other processes, into shared memory.
+    """Decode batches of files in other processes.
 
     Its methods may be called from any thread, but not in a forked process.
 
@@ -47,12 +47,13 @@ class DecodePool:
     workers
         Number of processes, at least 1; started with the first batch.
     batch_size, batches
-        How many files make a batch at most, and how many batches can be under way.
+        How many files make a batch at most, and how many batches can be under way, or in use.
     timeout
         Seconds without any progress after which `submit` and `wait` give up.
-    slot_nbytes
-        Bytes for each image; with more than `target.nbytes`, images may keep their own size, as
-        `decode_into` says.  None means no more.
+    resize
+        Takes images out of slots, by the nearest pixel: a function of slots (n, slot_nbytes),
+        heights and widths (n, 2), and the images (n, ...) to be filled, that may be called from
+        several threads.  None lets the decoder resize, which takes longer.
     stats
         Where the work is counted.
 
@@ -69,19 +70,24 @@ class DecodePool:
         batch_size: int,
         batches: int,
         timeout: float,
-        slot_nbytes: int | None = None,
+        resize: TakeOver | None = None,
         stats: Stats | None = None,
     ) -> None:
-        self._target = target
         self._timeout = timeout
         self._workers = workers
-        self._batch_size = batch_size
-        rooms = workers, batch_size * batches, slot_nbytes or target.nbytes
-        memory = SharedMemory(rooms_nbytes(*rooms))
-        notes, self._sizes, self._slots = divide(memory.buffer, *rooms)
+        resize = resize if target.picks_pixels else None
+        rooms, memory = _share(target, workers, roomy=resize is not None)
         setup = {"target": asdict(target), "memory": memory.address(), "rooms": rooms}
         descriptors = () if memory.descriptor < 0 else (memory.descriptor,)
-        self._crew = Crew(setup, descriptors, notes, batches, stats or Stats())
+        shape = batch_size, *target.slot_shape
+        self._crew = Crew(
+            setup,
+            descriptors,
+            divide(memory.buffer, *rooms),
+            [np.empty(shape, target.slot_dtype) for _ in range(batches)],
+            resize or _copy,
+            stats or Stats(),
+        )
         self._told: set[str] = set()
         self._finalizer = weakref.finalize(self, _close, self._crew, memory)
 
@@ -92,20 +98,16 @@ class DecodePool:
         crew.start(self._workers)
         with crew.lock:
             self._wait_until(lambda: crew.free)
-            place = crew.free.pop()
-            first = place * self._batch_size
-            ticket = Ticket(place, dict(enumerate(paths, first)), len(paths))
-            slots = list(ticket.paths)
-            size = max(1, min(_TASK_FILES, -(-len(slots) // self._workers)))
-            groups = [slots[i : i + size] for i in range(0, len(slots), size)]
-            crew.tasks.extend(Task(ticket, group) for group in groups)
+            ticket, count = Ticket(paths, crew.free.pop(), len(paths)), len(paths)
+            size = max(1, min(TASK_FILES, -(-count // self._workers)))
+            crew.tasks.extend(
+                Task(ticket, start, min(start + size, count)) for start in range(0, count, size)
+            )
             crew.changed.notify_all()
         return ticket
 
     def wait(self, ticket: Ticket) -> NDArray[Any]:
-        """Return a ticket's pixels, (n, height, width, channels), valid until `release`.
-
-        Only for slots that hold no more than a target.
+        """Return a ticket's images, (n, height, width, channels), valid until `release`.
 
         Raises
         ------
@@ -116,15 +118,6 @@ class DecodePool:
         WorkerError
             If decode processes can't be started.
         """
-        slots, _ = self.wait_for_slots(ticket)
-        return slots.view(self._target.slot_dtype).reshape(-1, *self._target.slot_shape)
-
-    def wait_for_slots(self, ticket: Ticket) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        """Return a ticket's slots, (n, slot_nbytes), and the sizes of the images that lie there.
-
-        The sizes, (n, 2), are heights and widths; both are valid until `release`.  Raises as
-        `wait`.
-        """
         self._check_usable()
         try:
             with self._crew.lock:
@@ -132,15 +125,13 @@ class DecodePool:
         finally:
             self._report()
         if ticket.errors:
-            first, *others = (ticket.errors[slot] for slot in sorted(ticket.errors))
+            first, *others = (ticket.errors[file] for file in sorted(ticket.errors))
             first.others = tuple(others)
             raise first
-        begin = ticket.place * self._batch_size
-        end = begin + len(ticket.paths)
-        return self._slots[begin:end], self._sizes[begin:end]
+        return ticket.images
 
     def release(self, ticket: Ticket) -> None:
-        """Give a ticket's place back; files that nobody has started on are forgotten."""
+        """Give a ticket's memory back; files that nobody has started on are forgotten."""
         self._crew.release(ticket)
 
     @property
@@ -151,8 +142,6 @@ class DecodePool:
     def close(self) -> None:
         """Stop all processes and free the memory."""
         self._finalizer()
-        self._slots = self._slots[:0].copy()  # lets the shared memory go
-        self._sizes = self._sizes[:0].copy()
 
     def processes(self) -> list[int]:
         """Return the process numbers of the workers that run now."""
@@ -211,6 +200,32 @@ class DecodePool:
             )
         for notice in sorted(notices):
             warn_of_file(self._crew.notices[notice], notice)
+
+
+def _share(target: Target, workers: int, *, roomy: bool) -> tuple[tuple[int, ...], SharedMemory]:
+    """Reserve the workers' slots: with room for photos that keep their size, if there is memory."""
+    sizes = [target.nbytes]
+    if roomy and roomy_slot(target) > target.nbytes:
+        sizes.insert(0, roomy_slot(target))
+    for nbytes in sizes:
+        rooms = workers, workers * SLOTS_OF_A_WORKER, nbytes
+        try:
+            return rooms, SharedMemory(rooms_nbytes(*rooms))
+        except OSError:
+            if nbytes == sizes[-1]:
+                raise
+    raise AssertionError  # the loop has returned or raised
+
+
+def roomy_slot(target: Target) -> int:
+    """Return how many bytes a slot takes in which most photos may keep their size."""
+    roomy = max(target.nbytes, min(_ROOMY_FACTOR * target.nbytes, _ROOMY_NBYTES))
+    return -(-roomy // 64) * 64
+
+
+def _copy(slots: NDArray[np.uint8], _sizes: NDArray[np.int32], images: NDArray[Any]) -> None:
+    """Copy images that have their size already."""
+    images[...] = slots.view(images.dtype).reshape(images.shape)
 
 
 def _close(crew: Crew, memory: SharedMemory) -> None:

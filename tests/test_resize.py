@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ from PIL import Image
 from pools import TARGET, by_pillow, draw_photos, numbered, read, requests_of
 
 from fastaug import sources
+from fastaug import workers as workers_module
 from fastaug.decode import Target, decode_file, decode_into, nearest_taps
 from fastaug.errors import DecodeError
 from fastaug.resize import take_over
-from fastaug.sources import FileSource, LocalFileSource, roomy_slot
+from fastaug.sources import FileSource, LocalFileSource
+from fastaug.workers import SLOTS_OF_A_WORKER, roomy_slot
 
 SIZES = ((1, 1), (5, 7), (8, 11), (13, 17), (33, 47), (60, 90), (127, 64))
 
@@ -37,10 +40,9 @@ def slots_of(images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return slots, np.array([image.shape[:2] for image in images], np.int32)
 
 
-@pytest.mark.parametrize("threads", [1, None])
 @pytest.mark.parametrize("keep_aspect_ratio", [False, True])
 @pytest.mark.parametrize("target", SIZES)
-def test_taken_over_images_equal_pillow(target, keep_aspect_ratio, threads):
+def test_taken_over_images_equal_pillow(target, keep_aspect_ratio):
     images = [make_images(1, *size, 3, seed=seed)[0] for seed, size in enumerate(SIZES)]
     if keep_aspect_ratio:  # Keras can't crop to nothing, either
         boxes = [crop_of(image.shape[:2], target) for image in images]
@@ -50,7 +52,7 @@ def test_taken_over_images_equal_pillow(target, keep_aspect_ratio, threads):
         images = [image for image in images if min(image.shape[:2]) > max(target) // 8]
     slots, sizes = slots_of(images)
     out = np.full((len(images), *target, 3), 99, np.uint8)
-    take_over(slots, sizes, out, keep_aspect_ratio=keep_aspect_ratio, threads=threads)
+    take_over(slots, sizes, out, keep_aspect_ratio=keep_aspect_ratio)
     for image, taken in zip(images, out, strict=True):
         box = crop_of(image.shape[:2], target) if keep_aspect_ratio else None
         resized = Image.fromarray(image).resize(target[::-1], Image.Resampling.NEAREST, box=box)
@@ -112,7 +114,7 @@ def test_every_kind_of_file_is_taken_over_as_it_is_decoded(
 ):
     """JPEG files large and small, and others, of which the decoder makes the right size itself."""
     if room is not None:
-        monkeypatch.setattr(sources, "_ROOMY_NBYTES", room)
+        monkeypatch.setattr(workers_module, "_ROOMY_NBYTES", room)
     paths = draw_photos(tmp_path, numbered(20))
     for number, (size, mode, name) in enumerate(
         [
@@ -129,9 +131,7 @@ def test_every_kind_of_file_is_taken_over_as_it_is_decoded(
     for path, slot in zip(paths, expected, strict=True):
         decode_file(path, target, slot)
 
-    def resize(slots, sizes, images, alone):
-        take_over(slots, sizes, images, alone, keep_aspect_ratio=False)
-
+    resize = partial(take_over, keep_aspect_ratio=False)
     if workers:
         source = FileSource(
             paths, target, "channels_last", workers=workers, timeout=30, batch_size=8,
@@ -147,22 +147,21 @@ def test_every_kind_of_file_is_taken_over_as_it_is_decoded(
 
 def test_little_shared_memory_leaves_no_room_for_photos_of_their_own_size(tmp_path, monkeypatch):
     paths = draw_photos(tmp_path, numbered(24))
-    target = Target(33, 47, "rgb", "nearest", False)
-    real = sources.DecodePool
-    refused = []
+    real, asked = workers_module.SharedMemory, []
 
-    def pool(*arguments, slot_nbytes=None, **options):
-        if slot_nbytes is not None:
-            refused.append(slot_nbytes)
+    def reserve(nbytes):
+        asked.append(nbytes)
+        if len(asked) == 1:
             raise OSError("no space left")
-        return real(*arguments, **options)
+        return real(nbytes)
 
-    monkeypatch.setattr(sources, "DecodePool", pool)
+    monkeypatch.setattr(workers_module, "SharedMemory", reserve)
     source = FileSource(
-        paths, target, "channels_last", workers=2, timeout=30, batch_size=8, read_ahead=2,
-        resize=lambda *arguments: take_over(*arguments, keep_aspect_ratio=False),
+        paths, TARGET, "channels_last", workers=2, timeout=30, batch_size=8, read_ahead=2,
+        resize=partial(take_over, keep_aspect_ratio=False),
     )  # fmt: skip
-    assert refused == [roomy_slot(target)]
+    slots = 2 * SLOTS_OF_A_WORKER
+    assert asked[0] - asked[1] == slots * (roomy_slot(TARGET) - TARGET.nbytes)
     np.testing.assert_array_equal(
         np.concatenate(read(source, requests_of(len(paths)))), by_pillow(paths)
     )
@@ -170,21 +169,25 @@ def test_little_shared_memory_leaves_no_room_for_photos_of_their_own_size(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("size", "batch_size"), [((32, 32), 32), ((224, 224), 256), ((299, 299), 64), ((512, 512), 512)]
+    ("size", "batch_size"), [((32, 32), 32), ((224, 224), 256), ((299, 299), 64), ((512, 512), 999)]
 )
 def test_memory_for_batches_under_way_is_bounded(monkeypatch, size, batch_size):
     target = Target(*size, "rgb", "nearest", False)
     asked = []
 
-    def pool(_, workers, batch_size, places, slot_nbytes=None, **options):
-        asked.append(batch_size * places * (slot_nbytes or target.nbytes))
-        assert places >= 1
+    def pool(_target, _workers, batch_size, batches, *_):
+        asked.append(batches)
 
     monkeypatch.setattr(sources, "DecodePool", pool)
-    for resize in (None, len):
-        sources._start_pool(target, 2, batch_size, 8, 30.0, resize, None)
+    for read_ahead in (0, 2, 1000):
+        FileSource(
+            ["photo.jpg"], target, "channels_last",
+            workers=2, timeout=30, batch_size=batch_size, read_ahead=read_ahead,
+        )  # fmt: skip
     # One batch is always there, however large it is.
-    assert all(nbytes <= max(2**28, batch_size * target.nbytes) for nbytes in asked)
+    assert asked[0] == 1
+    assert asked[1] in (1, 3)
+    assert all(count == 1 or count * batch_size * target.nbytes <= 2**29 for count in asked)
 
 
 def test_real_photos_are_taken_over_as_pillow_resizes_them(photos):
@@ -209,7 +212,7 @@ def test_batches_in_any_order_find_a_place(tmp_path, read_ahead):
     Path(paths[21]).write_bytes(b"broken")
     source = FileSource(
         paths, TARGET, "channels_last", workers=2, timeout=20, batch_size=8, read_ahead=read_ahead,
-        resize=lambda *arguments: take_over(*arguments, keep_aspect_ratio=False),
+        resize=partial(take_over, keep_aspect_ratio=False),
     )  # fmt: skip
     requests = requests_of(len(paths))
     good = [path for path in paths if path != paths[21]]

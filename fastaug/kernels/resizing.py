@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 from llvmlite import ir
-from numba import prange
 from numba.core import types
 from numba.extending import intrinsic
 
-from fastaug.kernels.launch import COMPILED, inner, parallel
+from fastaug.kernels.launch import COMPILED, inner
 
 _CHANNELS = 3
 _WORD = ir.IntType(32)
@@ -87,25 +86,22 @@ def resize_image(source, size, keep_aspect_ratio, rows, cols, out):
         target[place + channel] = source[start + channel]
 
 
-@parallel
-def resize_images(slots, sizes, keep_aspect_ratio, out, threads):
-    """Resize a batch, a share of the images in each thread.
+@inner
+def resize_images(slots, sizes, keep_aspect_ratio, out):
+    """Resize images one after the other, without Numba's threads: any thread may do so at any time.
 
     Parameters
     ----------
     slots
-        (n or more, nbytes) uint8: decoded images, flat, one byte of slack behind each.
+        (n, nbytes) uint8: decoded images, flat, one byte of slack behind each.
     sizes
         (n, 2) int32: height and width of each.
     keep_aspect_ratio
         Whether a central part in the proportions of `out` is taken.
     out
         (n, height, width, 3) uint8, overwritten.
-    threads
-        How many shares to make.
     """
-    count, height, width, _ = out.shape
-    for share in prange(threads):
-        rows, cols = np.empty(height, np.intp), np.empty(width, np.intp)
-        for i in range(count * share // threads, count * (share + 1) // threads):
-            resize_image(slots[i], sizes[i], keep_aspect_ratio, rows, cols, out[i])
+    _, height, width, _ = out.shape
+    rows, cols = np.empty(height, np.intp), np.empty(width, np.intp)
+    for i in range(len(out)):
+        resize_image(slots[i], sizes[i], keep_aspect_ratio, rows, cols, out[i])
