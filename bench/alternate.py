@@ -15,6 +15,8 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
+from machine import wait_until_idle
+
 # Makes so many batches and returns the last one.
 Contender = Callable[[int], Any]
 
@@ -36,6 +38,7 @@ class Comparison:
         images: int,
         round_s: float = ROUND_S,
         times: float = 1,
+        drain: Callable[[], object] | None = None,
         **extra: Any,
     ) -> Any:
         """Time a contender and return what its last call made.
@@ -53,6 +56,10 @@ class Comparison:
             round to warm up.
         times
             Factor on the number of rounds, of which there are three at least.
+        drain
+            For a row that works ahead while nobody asks it to: takes all that lies ready, before
+            each of its turns and untimed.  Then the other's turn begins when all processes are
+            idle, too.
         **extra
             More for the row's `extra_info`.
         """
@@ -60,13 +67,18 @@ class Comparison:
         calls = 1 if smoke else calls_for(contender, round_s)
         warm_up = int(round_s > 0)
         self.benchmark.extra_info |= {"images": images, "calls": calls, **extra}
-        turn, seconds = None, []
+        seconds = []
         if beside is not None:
             name, other = beside
             other_calls = 1 if smoke else calls_for(other, round_s)
 
-            def turn() -> None:
+        def turn() -> None:
+            if drain is not None:
+                wait_until_idle()
+            if beside is not None:
                 seconds.append(timed(other, other_calls) / other_calls)
+            if drain is not None:
+                drain()
 
         made = self.benchmark.pedantic(
             contender,

@@ -5,6 +5,7 @@ Imports neither Keras nor TensorFlow: the processes of the pool start with this 
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 from collections import deque
 from contextlib import ExitStack
@@ -73,23 +74,53 @@ _worker: dict[str, Any] = {}  # what a process of the pool was given when it sta
 
 
 def start_worker(source: Any, slots: Any, shape: tuple[int, ...], batch: int) -> None:
-    """Prepare a process of the pool: one thread, images and batches in shared memory."""
+    """Prepare a process of the pool: one thread, batches in shared memory.
+
+    `source` is a list of files, or the images in shared memory.
+    """
     import cv2
 
     cv2.setNumThreads(1)
-    _worker["images"] = np.frombuffer(source, np.uint8).reshape(shape)
+    if isinstance(source, list):
+        _worker["load"] = lambda row: read_photo(source[row], shape[1])
+    else:
+        _worker["load"] = np.frombuffer(source, np.uint8).reshape(shape).__getitem__
     _worker["slots"] = np.frombuffer(slots, np.float32).reshape(-1, batch, *shape[1:])
     _worker["augment"] = study_chain(shape[1])
+
+
+def read_photo(file: str, size: int) -> Array:
+    """Decode and resize a file with OpenCV, by the nearest pixel, as Keras' iterators do."""
+    import cv2
+
+    photo = cv2.imread(file, cv2.IMREAD_COLOR_RGB)
+    return cv2.resize(photo, (size, size), interpolation=cv2.INTER_NEAREST)
 
 
 def fill_slot(slot: int, rows: Array) -> int:
     """Make a batch in shared memory and return where."""
     for out, row in zip(_worker["slots"][slot], rows, strict=True):
-        out[...] = _worker["augment"](_worker["images"][row])
+        out[...] = _worker["augment"](_worker["load"](row))
     return slot
 
 
 def start_pool(images: Array, batch: int, processes: int, stack: ExitStack) -> Any:
+    """Return a contender: batches of images in memory, made by processes."""
+    source = multiprocessing.get_context("spawn").RawArray("B", images.nbytes)
+    np.frombuffer(source, np.uint8)[:] = images.reshape(-1)
+    return pool_of(source, images.shape, batch, processes, stack)
+
+
+def start_file_pool(
+    files: list[str], size: int, batch: int, processes: int, stack: ExitStack
+) -> Any:
+    """Return a contender: batches of files, read and made by processes."""
+    return pool_of(files, (len(files), size, size, 3), batch, processes, stack)
+
+
+def pool_of(
+    source: Any, shape: tuple[int, ...], batch: int, processes: int, stack: ExitStack
+) -> Any:
     """Return a contender: whole batches by processes, ahead of the one that takes them.
 
     As PyTorch's loader works: a task is a batch, pixels travel in shared memory, and each process
@@ -97,13 +128,11 @@ def start_pool(images: Array, batch: int, processes: int, stack: ExitStack) -> A
     """
     context = multiprocessing.get_context("spawn")
     slots_count = 2 * processes
-    source = context.RawArray("B", images.nbytes)
-    slots = context.RawArray("f", slots_count * batch * images[0].size)
-    np.frombuffer(source, np.uint8)[:] = images.reshape(-1)
-    batches = np.frombuffer(slots, np.float32).reshape(slots_count, batch, *images.shape[1:])
-    arguments = (source, slots, images.shape, batch)
+    slots = context.RawArray("f", slots_count * batch * math.prod(shape[1:]))
+    batches = np.frombuffer(slots, np.float32).reshape(slots_count, batch, *shape[1:])
+    arguments = (source, slots, shape, batch)
     pool = stack.enter_context(context.Pool(processes, start_worker, arguments))
-    rows = np.random.default_rng(SEED).permutation(len(images))
+    rows = np.random.default_rng(SEED).permutation(shape[0])
 
     def call(calls: int) -> Array:
         pending: deque[Any] = deque()

@@ -29,7 +29,7 @@ sys.path.append(str(ROOT / "tests"))
 import pytest
 from alternate import Comparison
 from machine import operating_system, processor_model, usable_cores, version_of
-from pictures import Pictures, find_pictures
+from pictures import Photos, Pictures, copy_photos, find_pictures
 from rows import NamelessRow, check_names
 
 PACKAGES = (
@@ -80,6 +80,12 @@ def compare(benchmark, request: pytest.FixtureRequest) -> Comparison:
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
     """Real photos, or drawn pictures where there are none."""
     return find_pictures(tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.fixture(scope="session")
+def photos(pictures: Pictures, tmp_path_factory: pytest.TempPathFactory) -> Photos:
+    """JPEG files of these pictures, in full batches of 64."""
+    return copy_photos(pictures, tmp_path_factory.mktemp("photos"), 64)
 
 
 @pytest.fixture

@@ -75,3 +75,31 @@ def dataset(images: Array, batch: int):
         return last.pop().numpy()
 
     return call
+
+
+def files(folder: str, size: int, batch: int):
+    """Return a contender: the same over a folder's files, decoded and shuffled by Keras' function.
+
+    It starts anew with each round, too.
+    """
+    augment = keras.Sequential(study_chain(size))
+    source = keras.utils.image_dataset_from_directory(
+        folder,
+        label_mode="binary",
+        image_size=(size, size),
+        batch_size=batch,
+        interpolation="nearest",  # as Keras' iterators do; its own default takes longer
+        seed=SEED,
+        verbose=False,
+    )
+    made = source.repeat().map(
+        lambda images, labels: (augment(images, training=True), labels),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+
+    def call(calls: int) -> tuple[Array, Array]:
+        last = deque(made.take(calls).prefetch(tf.data.AUTOTUNE), maxlen=1)
+        images, labels = last.pop()
+        return images.numpy(), labels.numpy()
+
+    return call

@@ -25,6 +25,14 @@ GROUPS = {
         "shifts of a tenth, flips and rescaling; for photos also zooms and a channel shift. The "
         "source is uint8.",
     ),
+    "disk": Group(
+        "Batches from JPEG files",
+        "Images a second through `next()`, with the study's settings: photos in a folder of class "
+        "sub-folders, brought to 299x299, in batches of 64. The files are in the system's cache. "
+        "The two that keep decoded images have kept all of them before: each pass over the folder "
+        "is by a new iterator, which looks up and checks every image, or by one that has them in "
+        "memory.",
+    ),
     "warp": Group(
         "Warp",
         "One batch is turned, shifted, rescaled to float32 and, from 224x224 on, zoomed. "
@@ -68,6 +76,13 @@ CONTENDERS = {
     "fastaug_still": "fastaug, nothing drawn",
     "fastaug_uncompiled": "fastaug, nothing compiled yet",
     "fastaug_import": "`import fastaug` alone",
+    "fastaug_workers_0": "fastaug, `workers=0`",
+    "fastaug_workers_1": "fastaug, `workers=1`",
+    "fastaug_workers_2": "fastaug, `workers=2`",
+    "fastaug_cache_memory": 'fastaug, `cache="memory"`',
+    "fastaug_cache_folder": "fastaug, `cache=` a folder",
+    "fastaug_exact": 'fastaug, `decode="exact"`',
+    "fastaug_undisturbed": "fastaug, none killed",
     "keras": "Keras `ImageDataGenerator`",
     "keras_layers": "Keras layers",
     "scipy": "SciPy, by channel",
@@ -81,6 +96,10 @@ CONTENDERS = {
     "floor_one_thread": "bare conversion, one thread",
     "floor_all_threads": "bare conversion, all threads",
     "interpreter": "an empty interpreter",
+    "interpreter_decoders": "an interpreter with NumPy, Pillow and simplejpeg",
+    "tf_data": "Keras layers, `image_dataset_from_directory`",
+    "decode_loop": "a loop over `simplejpeg.decode_jpeg`",
+    "decode_resize_loop": "a loop over simplejpeg and Pillow's resize",
 }
 OURS = "fastaug"
 
@@ -102,4 +121,14 @@ MEASURES = {
     "fit_32": "`fit` of a trivial model, 32x32, batch 256",
     "fit_299": "`fit` of a trivial model, 299x299, batch 64",
     "memory_1gb": "peak memory of `flow(x)` above an array of 1 GB",
+    "next_jpeg_299": "`next()` from JPEG files, 299x299, batch 64",
+    "next_jpeg_299_cached": "`next()` from JPEG files, 299x299, batch 64, from the second epoch on "
+    'with `cache="memory"`',
+    "decode_only": "decoding JPEG files, two processes beside a loop in one",
+    "decode_resize": "decoding and resizing them to 299x299, two processes beside a loop in one",
+    "parent_overhead": "processor time of the main process for 1,000 images that are decoded",
+    "first_batch_disk": "a new iterator over JPEG files, to its first batch, 299x299, batch 64",
+    "photos_12mp_fast": 'photos of 12 megapixels to 224x224, one process, `decode="fast"`',
+    "killed_worker": "two epochs from JPEG files, a decode process killed in the middle",
+    "worker_memory": "memory of a decode process after two epochs, with what it shares",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -43,11 +44,48 @@ def find_pictures(temporary: Path) -> Pictures:
     return Pictures(temporary, "drawn pictures")
 
 
+@dataclass(frozen=True)
+class Photos:
+    """JPEG files in a folder of two class sub-folders, as many of each; `kind` as in Pictures."""
+
+    folder: Path
+    kind: str
+
+    @property
+    def files(self) -> list[str]:
+        """All files, the classes in turn."""
+        return [str(file) for file in files_in_turn(self.folder)]
+
+
+def copy_photos(pictures: Pictures, folder: Path, batch: int) -> Photos:
+    """Copy so many files that all batches are full: a short one would count as a whole."""
+    files = files_in_turn(pictures.folder)
+    for file in files[: len(files) // batch * batch]:
+        (folder / file.parent.name).mkdir(exist_ok=True)
+        shutil.copy(file, folder / file.parent.name)
+    return Photos(folder, pictures.kind)
+
+
+def enlarge_photos(pictures: Pictures, folder: Path, count: int, size: tuple[int, int]) -> Photos:
+    """Make photos as large as those of a camera, (width, height), from the first ones."""
+    for file in files_in_turn(pictures.folder)[:count]:
+        (folder / file.parent.name).mkdir(exist_ok=True)
+        with Image.open(file) as picture:
+            large = picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+        large.save(folder / file.parent.name / file.name, quality=90)
+    return Photos(folder, f"enlarged from {pictures.kind}")
+
+
+def files_in_turn(folder: Path) -> list[Path]:
+    """Return a folder's JPEG files, taking the classes in turn as long as all have some."""
+    classes = [sorted(path.glob("*.jpg")) for path in sorted(folder.iterdir())]
+    return [file for pair in zip(*classes, strict=False) for file in pair]
+
+
 @cache
 def _load(folder: Path, size: int, count: int) -> Images:
     """Decode and resize as Keras' `load_img` does, taking the classes in turn."""
-    classes = [sorted(path.glob("*.jpg")) for path in sorted(folder.iterdir())]
-    files = [file for pair in zip(*classes, strict=False) for file in pair][:count]
+    files = files_in_turn(folder)[:count]
     images = np.empty((len(files), size, size, 3), np.uint8)
     for image, file in zip(images, files, strict=True):
         with Image.open(file) as picture:

@@ -16,8 +16,9 @@ class NamelessRow(ValueError):
 class Row:
     """A contender's median beside another's, each in seconds a call, or in megabytes.
 
-    `settings` are the parameters of its benchmark; `images` is what one call makes, 0 where a call
-    makes none.  `beside` is None for the one that the others stand beside.
+    Seconds are those that were timed, or those that the benchmark counted itself.  `settings` are
+    the parameters of its benchmark; `images` is what one call makes, 0 where a call makes none.
+    `beside` is None for the one that the others stand beside.
     """
 
     group: str
@@ -49,7 +50,7 @@ def read_row(entry: dict[str, Any]) -> Row:
     check_names(entry["fullname"], entry["group"], settings, beside.get("name"))
     unit = "megabytes" if "megabytes" in extra else "seconds"
     seconds = entry["stats"]["median"] / extra.get("calls", 1)
-    value = extra.get("megabytes", seconds)
+    value = extra.get(unit, seconds)
     return Row(
         group=entry["group"],
         contender=settings.pop("contender", OURS),

@@ -23,6 +23,11 @@ MEASURES = (
     "two_threads",
     "fit_32",
     "fit_299",
+    "next_jpeg_299",
+    "next_jpeg_299_cached",
+    "decode_only",
+    "decode_resize",
+    "photos_12mp_fast",
 )
 
 
@@ -46,6 +51,19 @@ def a_run(*more: dict) -> dict:
     ]
     memory = {"name": "keras", "megabytes": 4321.0}
     rows.append(row("headline", 5, {"measure": "memory_1gb"}, megabytes=150.0, beside=memory))
+    imports = {"name": "interpreter_decoders", "megabytes": 29.0}
+    worker = {"megabytes": 121.0, "beside": imports, "note": "18 MB its own"}
+    rows.append(row("headline", 2, {"measure": "worker_memory"}, **worker))
+    first = {"images": 0, "calls": 1, "beside": {"name": "keras", "seconds": 0.5}}
+    rows.append(row("headline", 0.25, {"measure": "first_batch_disk"}, **first))
+    killed = {"name": "fastaug_undisturbed", "seconds": 1.0}
+    killed = {"images": 0, "calls": 1, "beside": killed, "note": "+0.25 s"}
+    rows.append(row("headline", 1.25, {"measure": "killed_worker"}, **killed))
+    loop = {"name": "decode_loop", "seconds": 0.34}
+    rows.append(row("headline", 9, {"measure": "parent_overhead"}, seconds=0.01, beside=loop))
+    reader = {"contender": "fastaug_workers_2"}
+    rows.append(row("disk", 0.5, reader, images=64, calls=10, beside=keras, note="real photos"))
+    rows.append(row("disk", 0.4, {"contender": "keras"}, images=64, calls=1))
     ours = {"contender": "fastaug", "size": 32, "batch": 256}
     rows.append(row("pipeline", 0.25, ours, images=256, calls=100, beside=keras))
     rows.append(row("pipeline", 0.2, ours | {"contender": "keras"}, images=256, calls=1))
@@ -79,6 +97,17 @@ def test_report_prints_tables(report):
     assert "| fastaug | 1.5 s | 0.13x |" in done.stdout
 
 
+def test_report_prints_rows_of_files(report):
+    done = report(a_run())
+    assert done.returncode == 0, done.stderr
+    assert "with what it shares, 18 MB its own | 121 MB | 29 MB, an interpreter" in done.stdout
+    assert "first batch, 299x299, batch 64 | 250 ms | 500 ms, Keras" in done.stdout
+    assert "killed in the middle, +0.25 s | 1.25 s | 1 s, fastaug, none killed" in done.stdout
+    assert "that are decoded | 10 ms | 340 ms, a loop" in done.stdout  # not the 9 s of the clock
+    assert "## Batches from JPEG files" in done.stdout
+    assert "| fastaug, `workers=2` | 50 ms | 1,280 | 4x |" in done.stdout
+
+
 def test_report_says_where_and_when(report):
     printed = " ".join(report(a_run()).stdout.split())
     assert "2 cores of Abacus 3, Linux, Python 3.11.7, numpy 2.4.6; 24 November 2026" in printed
@@ -101,7 +130,7 @@ def test_report_draws_charts(report, tmp_path):
     done = report(a_run(), "--readme", "README.md", "--details", "docs.md", "--figures", "charts")
     assert done.returncode == 0, done.stderr
     assert "](charts/pipeline.png)" in (tmp_path / "README.md").read_text()
-    for target in ("charts/pipeline.png", "charts/import.png"):
+    for target in ("charts/pipeline.png", "charts/disk.png", "charts/import.png"):
         assert f"]({target})" in (tmp_path / "docs.md").read_text()
         assert (tmp_path / target).read_bytes().startswith(b"\x89PNG")
 
@@ -154,11 +183,40 @@ def test_readme_has_the_marks():
     assert 0 < text.find("<!-- bench:begin -->") < text.find("<!-- bench:end -->")
 
 
+TURNS = """
+import sys
+sys.path.insert(0, "bench")
+import alternate
+
+class Runner:
+    disabled, extra_info = True, {}
+
+    def pedantic(self, contender, arguments, setup, rounds, warmup_rounds):
+        for _ in range(2):
+            setup()
+            contender(*arguments)
+
+def says(word):
+    return lambda *_: print(word, end=" ")
+
+alternate.wait_until_idle = says("idle")
+compare = alternate.Comparison(Runner(), rounds=2)
+compare(says("own"), ("other", says("other")), images=1, round_s=0, drain=says("drain"))
+compare(says("own"), ("other", says("other")), images=1, round_s=0)
+"""
+
+
+def test_what_works_ahead_is_drained_before_its_turn_and_idle_before_the_others():
+    printed = subprocess.check_output([sys.executable, "-c", TURNS], cwd=ROOT, text=True)
+    assert printed.split() == 2 * ["idle", "other", "drain", "own"] + 2 * ["other", "own"]
+
+
 @pytest.mark.skipif(not importlib.util.find_spec("tensorflow"), reason="needs TensorFlow")
 def test_benchmarks_run_once_and_are_right():
-    """Collecting checks the names of all rows; these three groups are the quick ones."""
+    """Collecting checks the names of all rows; these groups and rows are the quick ones."""
     command = [sys.executable, "-m", "pytest", "bench", "-q", "--benchmark-disable"]
-    chosen = ["-k", "bench_floor or bench_flip or bench_pointwise", "-p", "no:cacheprovider"]
+    quick = "bench_floor or bench_flip or bench_pointwise or decode_ or parent_overhead"
+    chosen = ["-k", quick, "-p", "no:cacheprovider"]
     done = subprocess.run(
         [*command, *chosen], cwd=Path(ROOT), capture_output=True, text=True, check=False
     )
