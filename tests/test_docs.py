@@ -14,7 +14,9 @@ import fastaug
 from fastaug import Generator
 from fastaug.demo import STUDY
 
-DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/architecture.md")]
+DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")] + sorted(
+    path for path in (ROOT / "docs").rglob("*.md")
+)
 
 
 @pytest.mark.parametrize(
