@@ -16,13 +16,10 @@ keras.
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -31,7 +28,8 @@ from numpy.typing import NDArray
 
 from fastaug.errors import DecodeError
 from fastaug.stats import Stats
-from fastaug.worker import Rooms, pillow_settings, read_frame, write_frame
+from fastaug.worker import Rooms
+from fastaug.worker_process import WorkerProcess
 
 # Files of a task: enough to make a hand-over (about 0.1 ms) small beside the decoding (about 0.3 ms
 # a photo), and few enough to keep what is decoded in the cache until it is taken over.
@@ -40,13 +38,6 @@ _TASKS_OF_A_WORKER = 2
 SLOTS_OF_A_WORKER = _TASKS_OF_A_WORKER * TASK_FILES
 _STARTS_LOST = 10  # workers killed in a row before they were ready, until that is an error
 _JOIN_S = 5.0
-
-# The worker must find what the parent finds, so it gets the parent's search path; until then it
-# imports nothing that a file in the working directory could shadow.
-_BOOTSTRAP = (
-    "import sys; sys.path[:] = {path}; from fastaug.worker import main; main({number}, {parent})"
-)
-
 
 TakeOver: TypeAlias = Callable[[NDArray[np.uint8], NDArray[np.int32], NDArray[Any]], None]
 
@@ -80,67 +71,14 @@ class Task:
     def __len__(self) -> int:
         return self.stop - self.start
 
+    def files(self) -> Iterable[tuple[int, str]]:
+        """Return the slot and the path of each file."""
+        return enumerate(self.ticket.paths[self.start : self.stop], self.slot)
+
     def number_of(self, slot: int) -> int:
         """Return the number in the batch of the file in a slot, -1 if it is of another task."""
         number = self.start + slot - self.slot
         return number if self.start <= number < self.stop else -1
-
-
-class WorkerProcess:
-    """One decode process and its two pipes.
-
-    OSError if it can't be started; its methods raise EOFError or OSError if it dies.
-    """
-
-    def __init__(self, number: int, descriptors: tuple[int, ...]) -> None:
-        if not sys.executable or getattr(sys, "frozen", False):
-            raise OSError(f"sys.executable={sys.executable!r} is not a Python interpreter")
-        path = ascii([entry for entry in sys.path if isinstance(entry, str)])
-        program = _BOOTSTRAP.format(path=path, number=number, parent=os.getpid())
-        self.process = subprocess.Popen(
-            # File names mean the same in both only with the same encoding.
-            [sys.executable, "-X", f"utf8={sys.flags.utf8_mode}", "-c", program],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            pass_fds=descriptors,
-            # NumPy would start a thread for every core, and decoding uses none of them.
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-            # Ctrl-C in a terminal goes to the whole process group; it is the parent's business.
-            start_new_session=True,
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-        )
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self._requests, self._replies = self.process.stdin, self.process.stdout
-        self.ready = False
-        self.interrupted = False  # killed by us, over nobody's fault
-
-    def greet(self, setup: dict[str, Any]) -> None:
-        """Send the setup and wait for the worker to be ready."""
-        write_frame(self._requests.fileno(), setup)
-        read_frame(self._replies.fileno())
-        self.ready = True
-
-    def send(self, task: Task) -> None:
-        """Give the worker a task."""
-        files = list(enumerate(task.ticket.paths[task.start : task.stop], task.slot))
-        write_frame(self._requests.fileno(), {"files": files, "pillow": pillow_settings()})
-
-    def receive(self) -> dict[str, Any]:
-        """Return the worker's reply to the first task that it has not answered yet."""
-        return read_frame(self._replies.fileno())
-
-    def bury(self) -> str:
-        """Kill the process if it still runs, free its pipes, and say how it ended."""
-        self.process.kill()
-        code = self.process.wait()
-        self._requests.close()
-        self._replies.close()
-        if code >= 0:
-            return f"left with exit code {code}"
-        names = {number.value: number.name for number in signal.Signals}
-        return f"was killed by {names.get(-code, f'signal {-code}')}"
 
 
 class Crew:
@@ -271,7 +209,7 @@ class Crew:
                     if worker is None:
                         worker = WorkerProcess(number, self._descriptors)
                         self._enlist(number, worker)
-                    worker.send(task)
+                    worker.send(task.files())
                 if worker is not None and self.busy[number]:
                     self._finish_task(number, worker.receive())
             # Whatever it is, the consumer must hear of it and this thread must go on.
@@ -317,7 +255,13 @@ class Crew:
         if not ticket.released:
             slots = slice(task.slot, task.slot + len(task))
             images = ticket.memory[task.start : task.stop]
-            self._take_over(self._rooms.slots[slots], self._rooms.sizes[slots], images)
+            try:
+                self._take_over(self._rooms.slots[slots], self._rooms.sizes[slots], images)
+            except Exception as error:
+                # Nobody's files are to blame, and to try again would not help.
+                self.workers[number].interrupted = True
+                self.failure = f"decoded images can't be copied: {error!r}"
+                raise
         lasted = time.perf_counter() - started
         with self.lock:
             for slot, reason in reply["reasons"]:

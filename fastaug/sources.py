@@ -101,24 +101,32 @@ class LocalFileSource:
         self._resize = resize if target.picks_pixels else None
         self._stats = stats or Stats()
         self._told: set[str] = set()
-        self._slots = np.empty((0, roomy_slot(target)), np.uint8)
+        self._images = np.empty((0, *target.slot_shape), target.slot_dtype)
+        self._slots = np.empty((0, 0), np.uint8)
+        # One batch is lent at a time: its pixels lie in memory that the next one uses again.
         self._lock = threading.Lock()
 
     @contextmanager
     def lend(self, wanted: Request, ahead: Sequence[Request]) -> Iterator[Lent]:  # noqa: ARG002
         """Decode the wanted batch now; nothing runs ahead."""
         _, rows = wanted
-        images = np.empty((len(rows), *self._target.slot_shape), self._target.slot_dtype)
-        if self._resize is None:
-            self._decode(rows, images.reshape(len(rows), -1).view(np.uint8))
-        else:
-            with self._lock:
-                if len(self._slots) < len(rows):
-                    self._slots = np.empty((len(rows), self._slots.shape[1]), np.uint8)
+        with self._lock:
+            if len(self._images) < len(rows):
+                self._reserve(len(rows))
+            images = self._images[: len(rows)]
+            if self._resize is None:
+                self._decode(rows, images.reshape(len(rows), -1).view(np.uint8))
+            else:
                 sizes = self._decode(rows, self._slots)
                 with self._stats.timing("handover_s"):
                     self._resize(self._slots[: len(rows)], sizes, images)
-        yield in_format(images, self._data_format), np.arange(len(rows))
+            yield in_format(images, self._data_format), np.arange(len(rows))
+
+    def _reserve(self, count: int) -> None:
+        """Take memory for so many images, and for as many slots if they are resized from there."""
+        self._images = np.empty((count, *self._target.slot_shape), self._target.slot_dtype)
+        if self._resize is not None:
+            self._slots = np.empty((count, roomy_slot(self._target)), np.uint8)
 
     def prepare(self, ahead: Sequence[Request]) -> None:
         """Do nothing: nothing runs ahead."""

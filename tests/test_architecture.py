@@ -46,6 +46,7 @@ RANKS = [
     "fastaug.decode",
     "fastaug.shared_memory",
     "fastaug.worker",
+    "fastaug.worker_process",
     "fastaug.crew",
     "fastaug.workers",
     "fastaug.cache",
@@ -75,7 +76,7 @@ RANKS = [
 RANK = {module: rank for rank, module in enumerate(RANKS)}
 PIXELS = {"numba", "fastaug.kernels", "fastaug.pipeline", "fastaug.geometry"}
 FILES = (
-    *("catalog", "decode", "shared_memory", "worker", "crew", "workers"),
+    *("catalog", "decode", "shared_memory", "worker", "worker_process", "crew", "workers"),
     *("cache", "cache_files", "disk_cache", "sources", "cached_source"),
 )
 

@@ -15,7 +15,7 @@ from pools import TARGET, by_pillow, draw_photos, numbered, read, requests_of
 from fastaug import sources
 from fastaug import workers as workers_module
 from fastaug.decode import Target, decode_file, decode_into, nearest_taps
-from fastaug.errors import DecodeError
+from fastaug.errors import DecodeError, WorkerError
 from fastaug.resize import take_over
 from fastaug.sources import FileSource, LocalFileSource
 from fastaug.workers import SLOTS_OF_A_WORKER, roomy_slot
@@ -162,6 +162,29 @@ def test_little_shared_memory_leaves_no_room_for_photos_of_their_own_size(tmp_pa
     )  # fmt: skip
     slots = 2 * SLOTS_OF_A_WORKER
     assert asked[0] - asked[1] == slots * (roomy_slot(TARGET) - TARGET.nbytes)
+    np.testing.assert_array_equal(
+        np.concatenate(read(source, requests_of(len(paths)))), by_pillow(paths)
+    )
+    source.close()
+
+
+def test_images_that_cannot_be_copied_are_an_error_and_not_a_file_s_fault(tmp_path):
+    paths = draw_photos(tmp_path, numbered(24))
+    fails = [True]
+
+    def resize(slots, sizes, images):
+        if fails[0]:
+            raise MemoryError("no memory")
+        take_over(slots, sizes, images, keep_aspect_ratio=False)
+
+    source = FileSource(
+        paths, TARGET, "channels_last", workers=2, timeout=30, batch_size=8, read_ahead=2,
+        resize=resize,
+    )  # fmt: skip
+    for _ in range(2):
+        with pytest.raises(WorkerError, match="can't be copied: MemoryError"):
+            read(source, requests_of(len(paths)))
+    fails[0] = False
     np.testing.assert_array_equal(
         np.concatenate(read(source, requests_of(len(paths)))), by_pillow(paths)
     )
