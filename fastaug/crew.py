@@ -31,11 +31,7 @@ from fastaug.stats import Stats
 from fastaug.worker import Rooms
 from fastaug.worker_process import WorkerProcess
 
-# Files of a task: enough to make a hand-over (about 0.1 ms) small beside the decoding (about 0.3 ms
-# a photo), and few enough to keep what is decoded in the cache until it is taken over.
-TASK_FILES = 8
-_TASKS_OF_A_WORKER = 2
-SLOTS_OF_A_WORKER = _TASKS_OF_A_WORKER * TASK_FILES
+TASKS_OF_A_WORKER = 2
 _STARTS_LOST = 10  # workers killed in a row before they were ready, until that is an error
 _JOIN_S = 5.0
 
@@ -91,7 +87,7 @@ class Crew:
     descriptors
         Open files that workers inherit.
     rooms
-        The arrays in shared memory: 2 * TASK_FILES slots for each worker.
+        The arrays in shared memory, with as many slots for each worker.
     memories
         Arrays for the images of so many batches.
     take_over
@@ -112,6 +108,7 @@ class Crew:
         self._setup = setup
         self._descriptors = descriptors
         self._rooms = rooms
+        self.task_files = len(rooms.slots) // (len(rooms.notes) * TASKS_OF_A_WORKER)
         self._take_over = take_over
         self._stats = stats
         # Entered by itself, in C: Condition's own `with` is Python, in which a Ctrl-C can hit.
@@ -229,11 +226,11 @@ class Crew:
             idle = sum(not others for others in self.busy.values())
             if self.closed or self.failure or (tasks and len(self.tasks) <= idle):
                 return None
-            if len(tasks) == _TASKS_OF_A_WORKER:
+            if len(tasks) == TASKS_OF_A_WORKER:
                 return None
             task = self.tasks.popleft()
-            first = number * SLOTS_OF_A_WORKER
-            task.slot = first + (TASK_FILES if tasks and tasks[0].slot == first else 0)
+            first = number * TASKS_OF_A_WORKER * self.task_files
+            task.slot = first + (self.task_files if tasks and tasks[0].slot == first else 0)
             tasks.append(task)
             return task
 

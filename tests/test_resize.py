@@ -18,7 +18,7 @@ from fastaug.decode import Target, decode_file, decode_into, nearest_taps
 from fastaug.errors import DecodeError, WorkerError
 from fastaug.resize import take_over
 from fastaug.sources import FileSource, LocalFileSource
-from fastaug.workers import SLOTS_OF_A_WORKER, roomy_slot
+from fastaug.workers import roomy_slot
 
 SIZES = ((1, 1), (5, 7), (8, 11), (13, 17), (33, 47), (60, 90), (127, 64))
 
@@ -160,7 +160,7 @@ def test_little_shared_memory_leaves_no_room_for_photos_of_their_own_size(tmp_pa
         paths, TARGET, "channels_last", workers=2, timeout=30, batch_size=8, read_ahead=2,
         resize=partial(take_over, keep_aspect_ratio=False),
     )  # fmt: skip
-    slots = 2 * SLOTS_OF_A_WORKER
+    slots = 2 * 2 * 8  # of two workers, for two tasks of eight files
     assert asked[0] - asked[1] == slots * (roomy_slot(TARGET) - TARGET.nbytes)
     np.testing.assert_array_equal(
         np.concatenate(read(source, requests_of(len(paths)))), by_pillow(paths)
@@ -189,6 +189,17 @@ def test_images_that_cannot_be_copied_are_an_error_and_not_a_file_s_fault(tmp_pa
         np.concatenate(read(source, requests_of(len(paths)))), by_pillow(paths)
     )
     source.close()
+
+
+@pytest.mark.parametrize("size", [(33, 47), (299, 299), (1024, 1024), (2048, 3000)])
+def test_slots_of_a_process_are_bounded_by_bytes(monkeypatch, size):
+    target, asked = Target(*size, "rgb", "nearest", False), []
+    monkeypatch.setattr(workers_module, "SharedMemory", asked.append)
+    for workers in (1, 16):
+        workers_module._share(target, workers, roomy=True)
+    one, sixteen = asked
+    assert sixteen == 16 * one
+    assert one <= max(2 * 2**23, 2 * target.nbytes) + 4096
 
 
 @pytest.mark.parametrize(
