@@ -50,8 +50,11 @@ class ReadAhead:
         idle = time.perf_counter() - self._handed_over
         with self._lock:
             future = self._futures.pop(wanted, None)
-        # One that was not begun yet is made sooner here.
-        batch = self._call(wanted) if future is None or future.cancel() else future.result()
+        try:
+            # One that was not begun yet is made sooner here.
+            batch = self._call(wanted) if future is None or future.cancel() else future.result()
+        finally:
+            del future  # an error that it holds would hold this frame, and so itself, for ever
         if idle > _WORTHWHILE_S:
             self._submit(ahead())
         self._handed_over = time.perf_counter()

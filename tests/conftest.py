@@ -28,17 +28,34 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import pytest
 import scipy
+from must_run import (
+    LONG,
+    NO_DATA,
+    pytest_make_collect_report,  # noqa: F401 - a hook
+    pytest_runtest_makereport,  # noqa: F401 - a hook
+)
 
 DATA = Path(os.environ.get("FASTAUG_TEST_DATA", ROOT.parent / "shared" / "data"))
 SCIPY = tuple(map(int, scipy.__version__.split(".")[:2]))
 ON_LINUX = Path("/proc/self/fd").is_dir()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also run the tests marked `long`")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--long"):
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason=LONG))
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder with real photos; a stranger's clone has none."""
     if not DATA.is_dir():
-        pytest.skip(f"no real images: {DATA} is missing (FASTAUG_TEST_DATA names another folder)")
+        pytest.skip(f"{NO_DATA}: {DATA} is missing (FASTAUG_TEST_DATA names another folder)")
     return DATA
 
 

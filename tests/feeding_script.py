@@ -9,13 +9,10 @@ its output is JSON: {scenario: what it observed, or {"traceback": ...}}.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 import tempfile
 import threading
-import time
-import traceback
 import warnings
 from pathlib import Path
 
@@ -25,7 +22,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from conftest import make_images
+from backends import report
+from conftest import ON_LINUX, _children, make_images
 from keras import layers
 from PIL import Image
 
@@ -402,9 +400,8 @@ def images_as_bytes():
 
 def left_over() -> dict[str, int]:
     """How many children and threads of fastaug's live."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children")
     return {
-        "children": len(children.read_text().split()) if children.is_file() else 0,
+        "children": len(_children()) if ON_LINUX else 0,
         "threads": sum(thread.name.startswith("fastaug") for thread in threading.enumerate()),
     }
 
@@ -490,19 +487,5 @@ def scenarios(images: Path | None):
         yield "dogs", lambda: dogs(images)
 
 
-def main(images: Path | None) -> None:
-    keras.utils.disable_interactive_logging()
-    keras.utils.set_random_seed(7)
-    results = {}
-    for name, run in scenarios(images):
-        start = time.perf_counter()
-        try:
-            results[name] = run()
-        except Exception:
-            results[name] = {"traceback": traceback.format_exc()}
-        print(f"{name}: {time.perf_counter() - start:.1f} s", file=sys.stderr)
-    print(json.dumps({"backend": keras.backend.backend(), **results}))
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    report(scenarios(Path(sys.argv[2]) if len(sys.argv) > 2 else None))

@@ -7,19 +7,12 @@ rotated at random.  `passes` are the passes that `for batch in iterator` shows.
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import os
 import re
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
+from backends import BACKENDS, observations_of
 from conftest import DATA
 
-BACKENDS = ("tensorflow", "jax")
 LENGTH = 5  # batches in a pass
 TIMEOUT_S = 500  # of both processes; about 50 on two idle cores
 
@@ -29,31 +22,8 @@ pytestmark = pytest.mark.timeout(TIMEOUT_S + 60)
 @pytest.fixture(scope="session")
 def observations() -> dict[str, dict]:
     """What each installed backend's process observed, by scenario; both run side by side."""
-    script = Path(__file__).with_name("feeding_script.py")
     images = [str(DATA)] if DATA.is_dir() else []
-    environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
-    runs = {
-        backend: subprocess.Popen(
-            [sys.executable, str(script), backend, *images],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        for backend in BACKENDS
-        if importlib.util.find_spec(backend)
-    }
-    observed, end = {}, time.monotonic() + TIMEOUT_S
-    try:
-        for backend, run in runs.items():
-            output, errors = run.communicate(timeout=end - time.monotonic())
-            assert run.returncode == 0, errors
-            observed[backend] = json.loads(output.splitlines()[-1])
-    finally:
-        for run in runs.values():
-            run.kill()
-            run.wait()
-    return observed
+    return observations_of("feeding_script.py", *images, timeout_s=TIMEOUT_S)
 
 
 @pytest.fixture(params=BACKENDS)
