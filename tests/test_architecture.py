@@ -22,6 +22,7 @@ RANKS = [
     "fastaug.buffers",
     "fastaug.kernels",
     "fastaug.kernels.launch",
+    "fastaug.kernels.sharing",
     "fastaug.kernels.matrices",
     "fastaug.kernels.lanes",
     "fastaug.kernels.warp",
