@@ -99,7 +99,7 @@ class CachedSource:
         if kept.all():
             if missing:
                 self._source.prepare(missing)
-                yield in_format(self._cache.images, self._data_format), places
+            yield in_format(self._cache.images, self._data_format), places
             return
         with self._lock, self._source.lend((name, rows[~kept]), missing) as (images, picks):
             with self._stats.timing("handover_s"):
