@@ -376,8 +376,9 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         ahead = [self._request(one) for one in guessed]
         with self._source.lend(wanted, ahead) as (images, lent_rows):
             recipe = self._recipe()
-            if self._source.prepares:
-                recipe = replace(recipe, beside_decoders=True)
+            if self._source.behind:
+                # Decoders need the cores; a thread of a launch that finds none makes all wait.
+                recipe = replace(recipe, threads=1)
             started = perf_counter()
             batch = make_batch(recipe, images, lent_rows, draws, self._buffers, self._pace)
             self._stats.kernel_s += perf_counter() - started

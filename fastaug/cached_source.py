@@ -77,6 +77,7 @@ class CachedSource:
         data_format: str,
         stats: Stats,
     ) -> None:
+        self.behind = False
         self._source = source
         self._cache = cache
         self._images = np.empty((0, *target.slot_shape), target.slot_dtype)
@@ -99,9 +100,11 @@ class CachedSource:
         if kept.all():
             if missing:
                 self._source.prepare(missing)
+            self.behind = False
             yield in_format(self._cache.images, self._data_format), places
             return
         with self._lock, self._source.lend((name, rows[~kept]), missing) as (images, picks):
+            self.behind = self._source.behind
             with self._stats.timing("handover_s"):
                 self._cache.add(rows[~kept], images, picks)
             if not kept.any():

@@ -8,7 +8,7 @@ with the channel shift and are done while warping.  Pure: no files, no state.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,13 +23,11 @@ from fastaug.kernels.batch import (
     Transforms,
     augment_blocks,
     augment_images,
-    augment_share,
     finish_images,
 )
 from fastaug.kernels.lanes import WIDTH as LANES
 from fastaug.kernels.launch import COMPILED, Pace, launch, limited_threads
 from fastaug.kernels.pointwise import DIVIDE, MULTIPLY, REVERSE_CHANNELS, SUBTRACT
-from fastaug.kernels.sharing import share
 from fastaug.kernels.warp import FILL_MODES
 from fastaug.preprocessing import Function, Mode, call_function, fused_mode
 from fastaug.spline import warp_spline
@@ -50,8 +48,8 @@ class Recipe:
 
     `mean`, `deviation` and `whitening` are None where that step is off.  The first two broadcast
     against one image in `data_format`; the last is (values, values) of a flattened image.
-    `preprocessing_function` is a function or the name of a mode.  `beside_decoders` says that other
-    processes may hold the cores; `plain` warps without vector instructions; both change no result.
+    `preprocessing_function` is a function or the name of a mode.  `plain` warps without vector
+    instructions, with the same result.
     """
 
     dtype: np.dtype[Any] = np.dtype(np.float32)
@@ -69,7 +67,6 @@ class Recipe:
     deviation: Array | None = None
     whitening: Array | None = None
     threads: int | None = None
-    beside_decoders: bool = False
     plain: bool = False
 
     @property
@@ -202,10 +199,6 @@ def _augment(
     # Rows are shared out where whole images would leave threads idle, and it shows.
     if threads > 1 and size >= (_FEW_LARGE if count < threads else _LARGE):
         seconds = launch(augment_blocks, *arguments)
-    elif recipe.beside_decoders:
-        counter = np.zeros(1, np.int64)
-        share(partial(augment_share, *arguments, counter), min(threads, count))
-        return batch
     else:
         seconds = launch(augment_images, *arguments, min(threads, count))
     pace.note(threads, count * size, seconds)

@@ -34,6 +34,7 @@ class Source(Protocol):
     """What iterators ask of a source."""
 
     prepares: bool  # whether it makes use of what it is told ahead
+    behind: bool  # whether the last batch had to be waited for
 
     def lend(self, wanted: Request, ahead: Sequence[Request]) -> Any:
         """Return a context manager that gives (images, rows); `ahead` will be wanted next."""
@@ -65,6 +66,7 @@ class ArraySource:
     """Pixels that are in memory already (or in a memory-mapped file): nothing is copied."""
 
     prepares = False
+    behind = False
 
     def __init__(self, images: NDArray[Any]) -> None:
         self._images = images
@@ -82,6 +84,7 @@ class LocalFileSource:
     """Files decoded in the calling thread, for `workers=0`; `FileSource` has the parameters."""
 
     prepares = False
+    behind = False
 
     def __init__(
         self,
@@ -170,6 +173,7 @@ class FileSource:
     """
 
     prepares = True
+    behind = False
 
     def __init__(
         self,
@@ -206,6 +210,7 @@ class FileSource:
         with self._settling():
             ticket = self._ask(wanted, ahead)
             try:
+                self.behind = ticket.remaining > 0
                 images = self._pool.wait(ticket)
                 yield in_format(images, self._data_format), np.arange(len(images))
             finally:

@@ -22,7 +22,6 @@ RANKS = [
     "fastaug.buffers",
     "fastaug.kernels",
     "fastaug.kernels.launch",
-    "fastaug.kernels.sharing",
     "fastaug.kernels.matrices",
     "fastaug.kernels.lanes",
     "fastaug.kernels.warp",

@@ -100,7 +100,7 @@ def test_every_transform_of_ours_has_a_row() -> None:
 def test_every_step_of_a_recipe_and_every_drawn_number_has_a_row() -> None:
     asked = {name for oracle in ORACLES.values() for name in (*oracle.recipe, *oracle.drawn)}
     # Every row is run with all values of these, see above and below.
-    run_with_all = {"data_format", "threads", "plain", "beside_decoders"}
+    run_with_all = {"data_format", "threads", "plain"}
     names = {field.name for field in (*fields(Recipe), *fields(Draws))}
     assert asked | run_with_all == names
 
@@ -110,15 +110,6 @@ def test_one_thread_and_all_threads_give_the_same_bits(name: str) -> None:
     oracle = ORACLES[name]
     images = oracle.prepare(make_images(3, 8, 8 if oracle.squares else 11, 3))
     np.testing.assert_array_equal(oracle.ours(images, threads=1), oracle.ours(images))
-
-
-# Of bytes, which is what decoders give; each other dtype would take a kernel of its own.
-@pytest.mark.parametrize("name", [name for name in ORACLES if not name.startswith("dtype")])
-def test_images_that_threads_take_one_by_one_have_the_same_bits(name: str) -> None:
-    oracle = ORACLES[name]
-    beside = replace(oracle, recipe=oracle.recipe | {"beside_decoders": True})
-    images = oracle.prepare(make_images(3, 8, 8 if oracle.squares else 11, 3))
-    np.testing.assert_array_equal(beside.ours(images), oracle.ours(images))
 
 
 @pytest.mark.parametrize("name", ORACLES)

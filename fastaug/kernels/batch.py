@@ -25,7 +25,6 @@ from fastaug.kernels.pointwise import (
     widen_extremes,
 )
 from fastaug.kernels.sampling import sample_rows
-from fastaug.kernels.sharing import take_number
 from fastaug.kernels.storing import choose_place, copy_rows, is_direct, store_rows
 from fastaug.kernels.warp import warp_rows
 
@@ -273,19 +272,6 @@ def augment_images(images, chosen, transforms, layout, finish, plain, out, threa
         room = make_room(layout, finish.operands, is_direct(finish.operands, out, layout.planar))
         for i in range(count * share // threads, count * (share + 1) // threads):
             augment_image(images[chosen[i]], transforms, i, layout, finish, room, plain, out[i])
-
-
-@inner
-def augment_share(images, chosen, transforms, layout, finish, plain, out, counter):
-    """Do the same in one of several threads: image after image, as long as there are any.
-
-    `counter`, (1,) int64, is the number of images that were begun; all threads share it.
-    """
-    room = make_room(layout, finish.operands, is_direct(finish.operands, out, layout.planar))
-    i = take_number(counter)
-    while i < len(chosen):
-        augment_image(images[chosen[i]], transforms, i, layout, finish, room, plain, out[i])
-        i = take_number(counter)
 
 
 @parallel
