@@ -18,6 +18,14 @@ _BOOTSTRAP = (
 )
 
 
+# Ctrl-C in a terminal goes to the whole process group; it is the parent's business.  A session of
+# its own would do, too, but Linux shares the cores out among sessions first: `os.nice` in the worker
+# would not count beside the parent, whose kernels then waited for a core.
+_APART: dict[str, Any] = (
+    {"process_group": 0} if sys.version_info >= (3, 11) else {"start_new_session": True}
+)
+
+
 class WorkerProcess:
     """One decode process and its two pipes.
 
@@ -38,8 +46,7 @@ class WorkerProcess:
             pass_fds=descriptors,
             # NumPy would start a thread for every core, and decoding uses none of them.
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-            # Ctrl-C in a terminal goes to the whole process group; it is the parent's business.
-            start_new_session=True,
+            **_APART,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
         assert self.process.stdin is not None
