@@ -30,8 +30,8 @@ from fastaug.shared_memory import attach
 _LENGTH = struct.Struct(">I")
 _PARENT_CHECK_S = 1.0  # how often a worker looks whether its parent is still there
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-# Decoding gives way to the kernels of the parent, for which everybody waits in the end: on two cores
-# 2,900 images of 299x299 a second instead of 2,650.
+# Decoding gives way to the kernels of the parent, for which everybody waits in the end: on two
+# cores 2,900 images of 299x299 a second instead of 2,650.
 _NICENESS = 10
 NOTE_NBYTES = 64  # for each worker, at the start of the shared memory; a cache line
 SIZE_NBYTES = 8  # for each slot, behind that

@@ -19,8 +19,8 @@ _BOOTSTRAP = (
 
 
 # Ctrl-C in a terminal goes to the whole process group; it is the parent's business.  A session of
-# its own would do, too, but Linux shares the cores out among sessions first: `os.nice` in the worker
-# would not count beside the parent, whose kernels then waited for a core.
+# its own would do, too, but Linux shares the cores out among sessions first: `os.nice` in the
+# worker would not count beside the parent, whose kernels then waited for a core.
 _APART: dict[str, Any] = (
     {"process_group": 0} if sys.version_info >= (3, 11) else {"start_new_session": True}
 )
