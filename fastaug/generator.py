@@ -110,7 +110,7 @@ class Generator(Flows):
         (shared by the iterators of this generator), or the path of a folder.
     cache_bytes
         How much memory `cache="memory"` takes at most; None means half of what is free when the
-        first image is kept.
+        first iterator is made.
     keras_quirks
         True: exactly what Keras does.  False: what its documentation says, where that differs
         (direction of shifts, centre of images that aren't square, brightness cut to whole numbers,

@@ -122,6 +122,19 @@ def test_all_photos_decode_alike_with_simplejpeg_and_pillow(photos):
     assert shortcuts >= 990  # the others are Pillow's
 
 
+def test_all_other_real_jpegs_decode_alike_with_simplejpeg_and_pillow(real_data):
+    shortcuts = 0
+    for folder in ("masks", "tough_images"):
+        for path in sorted((real_data / folder).rglob("*.jpg")):
+            data = path.read_bytes()
+            pixels = _decode_jpeg(data)
+            if pixels is not None:
+                shortcuts += 1
+                expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+                np.testing.assert_array_equal(pixels, expected, err_msg=str(path))
+    assert shortcuts > 20  # the others are Pillow's
+
+
 @pytest.mark.parametrize("progressive", [False, True])
 def test_drawn_jpeg_decodes_alike_with_simplejpeg_and_pillow(progressive):
     sizes = ((1, 1), (5, 7), (8, 11), (13, 17), (90, 123))
