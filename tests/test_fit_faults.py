@@ -199,6 +199,7 @@ keras.utils.disable_interactive_logging()
 from feeding_script import SIZE, augmenting, recording_model
 from fit_faults_script import AtBatch, from_files
 def deed():
+    faulthandler.dump_traceback_later(40, exit=True)
     print(*files._source.processes(), flush=True)
     if end == "raise":
         raise KeyError("the user's mistake")
@@ -287,7 +288,7 @@ def end_of(ends: dict[str, End], how: str) -> End:
     if how not in ends:
         pytest.skip(LONG)
     end = ends[how]
-    assert len(end.workers) == 2
+    assert len(end.workers) == 2, end.complained
     assert end.gone_s < 5
     assert not list(Path("/dev/shm").glob("fastaug*"))
     return end
@@ -303,7 +304,8 @@ def test_workers_go_when_fit_is_killed(ends, how):
 @pytest.mark.parametrize("how", ENDS)
 def test_script_may_end_in_the_middle_of_fit(ends, how):
     end = end_of(ends, how)
-    assert end.code == ENDS[how]
+    assert end.code == ENDS[how], end.complained
+    assert "Timeout" not in end.complained, end.complained
     assert end.complained.count("Traceback") == (how == "raise")
     assert ("the user's mistake" in end.complained) == (how == "raise")
 
