@@ -3,12 +3,13 @@
 A fresh batch of 68 MB costs more in page faults than the kernel that fills it.  Knows no pixels.
 
     BatchBuffers --lend--> array over an anonymous mmap --> you, slices, tensors, DLPack capsules
-         ^------ when the last of them is gone: the weak reference to the array -------'
+         ^------ when the last of them is gone, a weak reference to the array says so ---'
 """
 
 from __future__ import annotations
 
 import mmap
+import threading
 import weakref
 from collections import deque
 from typing import Any
@@ -16,21 +17,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-_FREE_KEPT = 4  # batches in one piece of work: one that is made, one on its way, one in use
+_KNOWN = 6  # batches at the same time: one that is made, some ahead, one or two in use
 
 
 class BatchBuffers:
-    """Lends arrays and takes their memory back when nothing shares it any more.
+    """Lends arrays, and lends their memory again when nothing shares it any more.
 
     NumPy lets every view keep the array alive that owns its memory.  These arrays are owned by no
     other array (their base is an `mmap`), so all views, and all tensors that share their memory,
     hold the lent array itself.  Safe for any number of threads.
+
+    Only the last few arrays are remembered; the memory of others is freed when they are dropped.
+    Nothing of ours runs when that happens: TensorFlow drops batches in the middle of its own code,
+    and a Ctrl-C that meets a function there is printed and lost.
     """
 
     def __init__(self) -> None:
-        # Appended to by whoever drops a batch, at any time, in any thread: no lock may be needed.
-        self._free: deque[mmap.mmap] = deque(maxlen=_FREE_KEPT)
-        self._lent: dict[int, weakref.ref[NDArray[Any]]] = {}
+        self._known: deque[tuple[weakref.ref[NDArray[Any]], mmap.mmap]] = deque(maxlen=_KNOWN)
+        self._lock = threading.Lock()
 
     def lend(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """Return an uninitialised, C-contiguous array that starts at the beginning of a page.
@@ -41,25 +45,16 @@ class BatchBuffers:
         nbytes = dtype.itemsize
         for size in shape:
             nbytes *= size
-        memory = self._take(max(nbytes, 1))
-        array = np.ndarray(shape, dtype, buffer=memory)
-        key = id(memory)
-
-        def take_back(_: Any, lent: Any = self._lent, free: Any = self._free) -> None:
-            del lent[key]
-            free.append(memory)
-
-        self._lent[key] = weakref.ref(array, take_back)
+        with self._lock:
+            memory = self._take(max(nbytes, 1))
+            array = np.ndarray(shape, dtype, buffer=memory)
+            self._known.append((weakref.ref(array), memory))
         return array
 
     def _take(self, nbytes: int) -> mmap.mmap:
         """Return free memory that is large enough, and not much too large, or new memory."""
-        for _ in range(len(self._free)):
-            try:
-                memory = self._free.popleft()
-            except IndexError:  # another thread took it
-                break
-            if nbytes <= len(memory) <= 4 * nbytes + mmap.PAGESIZE:
+        for number, (lent, memory) in enumerate(self._known):
+            if lent() is None and nbytes <= len(memory) <= 4 * nbytes + mmap.PAGESIZE:
+                del self._known[number]
                 return memory
-            self._free.append(memory)
         return mmap.mmap(-1, nbytes)

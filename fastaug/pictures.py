@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,12 +59,21 @@ class PictureSaver:
         kind = Image.registered_extensions()[f".{self.format}"]
         for image, row in zip(batch, rows, strict=True):
             name = f"{self.prefix}_{row}_{rng.randint(self.numbers)}.{self.format}"
-            # Written under another name first: a full disk leaves no half picture.
-            unfinished = self.folder / f".{name}.{os.getpid()}"
-            try:
-                self._picture(image).save(unfinished, format=kind)
-                unfinished.replace(self.folder / name)
-            finally:
+            encoded = io.BytesIO()
+            self._picture(image).save(encoded, format=kind)
+            # Pillow writes most formats without a look at whether all of it was written.
+            self._write(name, encoded.getvalue())
+
+    def _write(self, name: str, data: bytes) -> None:
+        """Write a file under another name first: a full disk leaves no half picture."""
+        unfinished = self.folder / f".{name}.{os.getpid()}"
+        try:
+            unfinished.write_bytes(data)
+            unfinished.replace(self.folder / name)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.folder / name)) from error
+        finally:
+            with contextlib.suppress(OSError):
                 unfinished.unlink(missing_ok=True)
 
     def _picture(self, image: NDArray[Any]) -> Image.Image:

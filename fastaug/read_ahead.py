@@ -23,6 +23,7 @@ Request: TypeAlias = Hashable
 # To start a thread and to hand a batch over costs some 0.1 ms, and takes time from the caller's
 # Python.  Who comes back sooner than this gets the batches faster by making them, one by one.
 _WORTHWHILE_S = 0.0002
+_END_S = 10.0  # how long the end of the interpreter waits for a batch that is being made
 
 
 class ReadAhead:
@@ -44,6 +45,7 @@ class ReadAhead:
         self._working = False
         self._closed = False
         self._handed_over = math.inf  # nothing is known of the caller yet
+        weakref.finalize(self, _settle, self._queue, self._making)
 
     def take(self, wanted: Request, ahead: Callable[[], Iterable[Request]]) -> Any:
         """Return the batch of a request; have those ahead made if the caller takes its time."""
@@ -52,7 +54,10 @@ class ReadAhead:
             future = self._futures.pop(wanted, None)
         try:
             # One that was not begun yet is made sooner here.
-            batch = self._call(wanted) if future is None or future.cancel() else future.result()
+            if future is None or future.cancel() or _is_worth_another_try(future):
+                batch = self._call(wanted)
+            else:
+                batch = future.result()
         finally:
             del future  # an error that it holds would hold this frame, and so itself, for ever
         if idle > _WORTHWHILE_S:
@@ -93,7 +98,8 @@ class ReadAhead:
                     self._queue.append((request, self._futures[request]))
             if self._queue and not self._working:
                 self._working = True
-                threading.Thread(target=self._work, name="fastaug-read-ahead").start()
+                name = "fastaug-read-ahead"
+                threading.Thread(target=self._work, name=name, daemon=True).start()
 
     def _drop(self, requests: Iterable[Request]) -> None:
         for request in list(requests):
@@ -114,3 +120,19 @@ class ReadAhead:
             except BaseException as error:  # noqa: BLE001 - it is raised where the batch is taken
                 future.set_exception(error)
             del future  # it holds a batch
+
+
+def _is_worth_another_try(future: Future[Any]) -> bool:
+    """Tell whether a batch failed ahead of time for a file that may have been mended since."""
+    error = future.exception()
+    # To wait for a timeout a second time would be too long.
+    return isinstance(error, OSError) and not isinstance(error, TimeoutError)
+
+
+def _settle(queue: deque[Any], making: threading.Lock) -> None:
+    """At the end of the interpreter, let no thread of ours run into it."""
+    # A batch may wait for a file for minutes, so the thread is a daemon, for which nobody waits
+    # before this.  By now the decode processes are closed, which ends such a wait.
+    if not threading.main_thread().is_alive():
+        queue.clear()
+        making.acquire(timeout=_END_S)

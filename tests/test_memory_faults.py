@@ -78,7 +78,7 @@ def with_small_shm(size: str, *command: str) -> list[str]:
     ("size", "kind", "readable"),
     [
         ("64m", "memfd", [(1000, 1000, 3), (*SIZE, 3)]),
-        ("64m", "shm", [(*SIZE, 3)]),
+        ("64m", "shm", [(1000, 1000, 3), (*SIZE, 3)]),
         ("4k", "memfd", [(1000, 1000, 3), (*SIZE, 3)]),
         ("4k", "shm", []),
     ],

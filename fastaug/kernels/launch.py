@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -15,19 +16,60 @@ from numba.core import event
 
 from fastaug.errors import check_integer
 
-# Branches on zero divisors cost vectorisation; shapes are checked before a kernel is reached.
-_FLAGS = {"nogil": True, "cache": True, "error_model": "numpy"}
+# Without a compiler there are no vector instructions: kernels run as plain Python, for debugging.
+COMPILED = not numba.config.DISABLE_JIT
 
-inner = numba.njit(**_FLAGS)
+# Branches on zero divisors cost vectorisation; shapes are checked before a kernel is reached.
+_FLAGS = {"nogil": True, "error_model": "numpy"}
+
+
+class _ForgivingCache:
+    """Numba's cache of compiled code; where it can't be read or written, that costs time only."""
+
+    def __init__(self, cache):
+        self._cache = cache
+
+    def __getattr__(self, name):
+        return getattr(self._cache, name)
+
+    def load_overload(self, *arguments):
+        """Return compiled code, or None if there is none, or it is damaged."""
+        try:
+            return self._cache.load_overload(*arguments)
+        # Whatever garbage leads the unpickler or LLVM to; it is compiled and written anew.
+        except Exception:
+            return None
+
+    def save_overload(self, *arguments):
+        """Keep compiled code if that is possible."""
+        try:
+            self._cache.save_overload(*arguments)
+        except Exception as error:
+            logging.getLogger("fastaug").warning("a compiled kernel can't be kept: %s", error)
+
+
+def _compiled(**options):
+    """Return a decorator: compile a function on its first call, and keep the result on disk."""
+
+    def decorate(function):
+        dispatcher = numba.njit(**_FLAGS, **options)(function)
+        if COMPILED:
+            # RuntimeError where no folder can be written to: then it is compiled in every process.
+            with contextlib.suppress(RuntimeError):
+                dispatcher.enable_caching()
+                dispatcher._cache = _ForgivingCache(dispatcher._cache)
+        return dispatcher
+
+    return decorate
+
+
+inner = _compiled()
 # For what is called once an image or a band, with many arrays: their reference counts alone take a
 # third of the time of a small image (3.3 against 2.3 us for 32x32x3), unless Numba puts the code in
 # place before it looks at types.  No array expressions (`lows[:] = 0`) in there: within a parallel
 # kernel Numba makes parallel loops of them too, and threads wrote to each other's arrays.
-inlined = numba.njit(inline="always", **_FLAGS)
-parallel = numba.njit(parallel=True, **_FLAGS)
-
-# Without a compiler there are no vector instructions: kernels run as plain Python, for debugging.
-COMPILED = not numba.config.DISABLE_JIT
+inlined = _compiled(inline="always")
+parallel = _compiled(parallel=True)
 
 # Numba's `workqueue` layer, the default on macOS, aborts the interpreter when two threads launch
 # at the same time, so all launches of the process share this lock.
