@@ -241,6 +241,9 @@ class FileSource:
     def _ask(self, wanted: Request, ahead: Sequence[Request]) -> Ticket:
         """Have batches under way, and return the wanted one's ticket."""
         key, unwanted = _key(wanted), self._unwanted([wanted, *ahead])
+        before = self._tickets.get(key)
+        if before is not None and before.errors and not before.suspects:
+            self._give_up([key])  # a file that failed ahead of time may have been mended since
         if key not in self._tickets:
             if not self._pool.places:
                 # The batch that is needed last has to give up its place.

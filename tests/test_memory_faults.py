@@ -91,7 +91,8 @@ def test_small_dev_shm_works_or_fails_at_construction(folder, size, kind, readab
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    said = done.stderr.replace("compiling kernels (once)\n", "")
+    assert (done.returncode, said) == (0, "")
     lines = [line for line in done.stdout.split("\n")[:-1] if not line.startswith("Found")]
     refused, read = lines[: lines.index("full")], lines[lines.index("full") + 1 :]
     assert read == [f"read {COUNT} {shape}" for shape in readable]
