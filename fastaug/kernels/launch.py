@@ -115,8 +115,8 @@ def limited_threads(threads: int | None, pace: Pace | None = None) -> Iterator[i
     if count == before:
         yield count
         return
-    numba.set_num_threads(count)
-    try:
+    try:  # before the change: a Ctrl-C may come between any two steps
+        numba.set_num_threads(count)
         yield count
     finally:
         numba.set_num_threads(before)
