@@ -23,7 +23,9 @@ import numpy as np
 import psutil  # type: ignore[import-untyped,unused-ignore]
 from numpy.typing import NDArray
 
+from fastaug.decode import Target
 from fastaug.errors import users_stacklevel
+from fastaug.paths import FilePaths
 
 # Python names this flag of Linux on x86 and ARM since 3.12 only.  It keeps a large reservation from
 # being refused; pages that are never written take no memory.
@@ -201,8 +203,7 @@ class MemoryCache:
 
     def __init__(self, store: MemoryStore, filepaths: Sequence[str]) -> None:
         self._store: MemoryStore | None = store
-        self._filepaths = filepaths
-        self._folder = _working_folder()
+        self._paths = FilePaths(filepaths)
         # Looked up once, a batch of 64 rows takes microseconds from then on.
         self._places = np.full(len(filepaths), -1, np.intp)
 
@@ -222,7 +223,7 @@ class MemoryCache:
         elif (places < 0).any():
             for i in np.flatnonzero(places < 0):
                 row = int(rows[i])
-                places[i] = self._places[row] = store.find(self._path(row))
+                places[i] = self._places[row] = store.find(self._paths[row])
         return places
 
     def add(self, rows: NDArray[np.intp], images: NDArray[Any], picks: NDArray[np.intp]) -> None:
@@ -241,7 +242,7 @@ class MemoryCache:
         if store is None or (store.refusal and store.warned):
             return
         for row, pick in zip(rows, picks, strict=True):
-            place = store.keep(self._path(row), images[pick], len(self._filepaths))
+            place = store.keep(self._paths[row], images[pick], len(self._paths))
             if place < 0:
                 self._warn(store)
                 return
@@ -251,14 +252,11 @@ class MemoryCache:
         """Let go of the store; nothing is found or kept any more."""
         self._store = None
 
-    def _path(self, row: int) -> str:
-        return os.path.join(self._folder, self._filepaths[row])  # noqa: PTH118
-
     def _warn(self, store: MemoryStore) -> None:
         if store.warned:
             return
         store.warned = True
-        count = len(self._filepaths)
+        count = len(self._paths)
         warnings.warn(
             f"the image cache in memory is full with {len(store):,} images "
             f"({_megabytes(len(store) * store.slot_bytes)}): {store.refusal}.  This data set has "
@@ -268,6 +266,37 @@ class MemoryCache:
             RuntimeWarning,
             stacklevel=users_stacklevel(),
         )
+
+
+class MemoryCaches:
+    """The images that one generator keeps in memory, for all of its iterators.
+
+    A copy of it, as `copy.deepcopy` of a generator makes one, begins empty.
+
+    Parameters
+    ----------
+    nbytes
+        What they may take together; None means half of what is free when the first one is opened.
+    """
+
+    def __init__(self, nbytes: int | None) -> None:
+        self._nbytes = nbytes
+        self._budget: CacheBudget | None = None
+        self._stores: dict[Target, MemoryStore] = {}
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[MemoryCaches], tuple[int | None]]:
+        return MemoryCaches, (self._nbytes,)
+
+    def open(self, target: Target, filepaths: Sequence[str]) -> MemoryCache:
+        """Return the view of an iterator whose files are turned into `target`."""
+        with self._lock:
+            if self._budget is None:
+                self._budget = CacheBudget(self._nbytes or default_cache_bytes())
+            if target not in self._stores:
+                shape, dtype = target.slot_shape, target.slot_dtype
+                self._stores[target] = MemoryStore(shape, dtype, self._budget)
+            return MemoryCache(self._stores[target], filepaths)
 
 
 def default_cache_bytes() -> int:
@@ -332,14 +361,6 @@ def _anonymous_memory(nbytes: int) -> mmap.mmap:
 
 def _give_back(budget: CacheBudget, taken: list[int], slot_bytes: int) -> None:
     budget.give(taken[0] * slot_bytes)
-
-
-def _working_folder() -> str:
-    """Return what relative names are relative to, for the life of a cache."""
-    try:
-        return os.getcwd()  # noqa: PTH109
-    except FileNotFoundError:  # it was removed; absolute names still work
-        return ""
 
 
 def _megabytes(nbytes: int) -> str:

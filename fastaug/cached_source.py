@@ -13,41 +13,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from fastaug.cache import CacheBudget, ImageCache, MemoryCache, MemoryStore, default_cache_bytes
+from fastaug.cache import ImageCache
 from fastaug.decode import Target
 from fastaug.sources import FileDecoder, Lent, Request, in_format
 from fastaug.stats import Stats
-
-
-class MemoryCaches:
-    """The images that one generator keeps in memory, for all of its iterators.
-
-    A copy of it, as `copy.deepcopy` of a generator makes one, begins empty.
-
-    Parameters
-    ----------
-    nbytes
-        What they may take together; None means half of what is free when the first one is opened.
-    """
-
-    def __init__(self, nbytes: int | None) -> None:
-        self._nbytes = nbytes
-        self._budget: CacheBudget | None = None
-        self._stores: dict[Target, MemoryStore] = {}
-        self._lock = threading.Lock()
-
-    def __reduce__(self) -> tuple[type[MemoryCaches], tuple[int | None]]:
-        return MemoryCaches, (self._nbytes,)
-
-    def open(self, target: Target, filepaths: Sequence[str]) -> MemoryCache:
-        """Return the view of an iterator whose files are turned into `target`."""
-        with self._lock:
-            if self._budget is None:
-                self._budget = CacheBudget(self._nbytes or default_cache_bytes())
-            if target not in self._stores:
-                shape, dtype = target.slot_shape, target.slot_dtype
-                self._stores[target] = MemoryStore(shape, dtype, self._budget)
-            return MemoryCache(self._stores[target], filepaths)
 
 
 class CachedSource:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from fastaug.cache_files import PATIENCE_S, CacheFiles, open_files, reason_of
 from fastaug.decode import Target
 from fastaug.errors import users_stacklevel
+from fastaug.paths import FilePaths
 
 FORMAT = 1
 _PLACE = 2  # column of DiskCache._records
@@ -49,13 +50,12 @@ class DiskCache:
 
     def __init__(self, folder: str, target: Target, filepaths: Sequence[str], decoder: str) -> None:
         self._folder = folder
-        self._filepaths = filepaths
-        self._working_folder = _working_folder()
+        self._paths = FilePaths(filepaths)
         self._images: NDArray[Any] = np.empty((0, *target.slot_shape), target.slot_dtype)
         count = len(filepaths)
         # A file may be listed more than once: its first row stands for all.
         self._rows: dict[str, int] = {}
-        first = (self._rows.setdefault(self._path(row), row) for row in range(count))
+        first = (self._rows.setdefault(self._paths[row], row) for row in range(count))
         self._first = np.fromiter(first, np.intp, count)
         self._places = np.full(count, -1, np.intp)  # those that are believed
         self._records = np.full((count, 4), -1, np.int64)  # what the manifest says
@@ -142,7 +142,7 @@ class DiskCache:
     def _believe(self, row: int) -> int:
         """Return the place of a row if its record is true of the file and of the pixels."""
         size, mtime, place, checksum = self._records[row].tolist()
-        stamp = _stamp(self._path(row))
+        stamp = _stamp(self._paths[row])
         if (
             place >= 0
             and stamp == (size, mtime)
@@ -169,7 +169,7 @@ class DiskCache:
 
     def _keep(self, wanted: dict[int, NDArray[Any]]) -> str:
         """Write images to disk, by row; return why not."""
-        stamps = {row: self._stamps.pop(row, None) or _stamp(self._path(row)) for row in wanted}
+        stamps = {row: self._stamps.pop(row, None) or _stamp(self._paths[row]) for row in wanted}
         if self._files is None or self._refusal or self._files.refusal:
             return self._refusal or (self._files.refusal if self._files else "")
         try:
@@ -203,15 +203,12 @@ class DiskCache:
             pixels = np.ascontiguousarray(image, self._images.dtype)
             written[row] = first_place + len(written)
             files.write(pixels, written[row])
-            records.append([self._path(row), *stamp, written[row], zlib.crc32(pixels.data)])
+            records.append([self._paths[row], *stamp, written[row], zlib.crc32(pixels.data)])
         if written:
             files.append(records)
             self._note(files.new_records())
             if self._is_mapped(max(written.values())):
                 self._places[list(written)] = list(written.values())
-
-    def _path(self, row: int) -> str:
-        return os.path.join(self._working_folder, self._filepaths[row])  # noqa: PTH118
 
     def _warn(self, problem: str) -> None:
         """Tell of each problem once."""
@@ -251,11 +248,3 @@ def _stamp(path: str) -> tuple[int, int] | None:
     except (OSError, ValueError):  # a name with a NUL
         return None
     return found.st_size, found.st_mtime_ns
-
-
-def _working_folder() -> str:
-    """Return what relative names are relative to, for the life of a cache."""
-    try:
-        return os.getcwd()  # noqa: PTH109
-    except FileNotFoundError:  # it was removed; absolute names still work
-        return ""

@@ -12,7 +12,7 @@ from typing import Any
 from fastaug.array_iterator import NumpyArrayIterator
 from fastaug.catalog import check_columns, file_names
 from fastaug.file_iterators import DataFrameIterator, DirectoryIterator
-from fastaug.options import drop_old_arguments
+from fastaug.options import dataframe_arguments
 from fastaug.progress import progress
 
 
@@ -88,7 +88,7 @@ class Flows:
         `drop_duplicates`, which change nothing.  With `root_only=True` a file name that leads out
         of `directory` (absolute and elsewhere, by `..`, through a link) is a ValueError.
         """
-        keep_aspect_ratio, root_only = drop_old_arguments(kwargs)
+        keep_aspect_ratio, root_only = dataframe_arguments(kwargs)
         if root_only:
             _refuse_names_outside(dataframe, directory, x_col)
         if class_mode == "other":

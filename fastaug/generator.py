@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastaug.batch_iterator import default_data_format, default_dtype
-from fastaug.cached_source import MemoryCaches
+from fastaug.cache import MemoryCaches
 from fastaug.describe import changed_options, describe
 from fastaug.draws import batch_stream, draw_batch
 from fastaug.errors import check_flag, users_stacklevel
@@ -106,8 +106,8 @@ class Generator(Flows):
         Whether greyscale of 16 bits is scaled to 0 to 255.  False: as in Keras, values above 255
         are cut to white in "rgb" and "rgba", and kept in "grayscale".
     cache
-        Where decoded images are kept, so that each file is decoded once: None for nowhere, "memory"
-        (shared by the iterators of this generator), or the path of a folder.
+        Where decoded images are kept, so that files are decoded in the first epoch alone: None for
+        nowhere, "memory" (shared by the iterators of this generator), or the path of a folder.
     cache_bytes
         How much memory `cache="memory"` takes at most; None means half of what is free when the
         first iterator is made.

@@ -297,7 +297,7 @@ def visible_quirks(generator: Generator, height: int, width: int) -> list[str]:
     return quirks
 
 
-def drop_old_arguments(kwargs: dict[str, Any]) -> tuple[bool, bool]:
+def dataframe_arguments(kwargs: dict[str, Any]) -> tuple[bool, bool]:
     """Check `flow_from_dataframe`'s extra arguments; return `keep_aspect_ratio` and `root_only`.
 
     Keras' old `has_ext`, `sort` and `drop_duplicates` change nothing but a warning.

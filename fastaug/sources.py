@@ -6,7 +6,6 @@ which of its rows make the batch.  A file source starts to decode the batches to
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from fastaug.crew import TakeOver, Ticket
 from fastaug.decode import Target, decode_into
 from fastaug.errors import warn_of_file
+from fastaug.paths import FilePaths
 from fastaug.stats import Stats
 from fastaug.workers import DecodePool, roomy_slot
 
@@ -94,8 +94,7 @@ class LocalFileSource:
         resize: TakeOver | None = None,
         stats: Stats | None = None,
     ) -> None:
-        self._filepaths = filepaths
-        self._folder = _working_folder()
+        self._paths = FilePaths(filepaths)
         self._target = target
         self._data_format = data_format
         self._resize = resize if target.picks_pixels else None
@@ -136,7 +135,7 @@ class LocalFileSource:
         sizes = np.empty((len(rows), 2), np.int32)
         with self._stats.timing("decode_s"):
             for i, row in enumerate(rows):
-                path = self.path_of(row)
+                path = self._paths[row]
                 height, width, notice = decode_into(path, self._target, slots[i])
                 sizes[i] = height, width
                 if notice and notice not in self._told:
@@ -147,7 +146,7 @@ class LocalFileSource:
 
     def path_of(self, row: int) -> str:
         """Return the full path of a row's file."""
-        return os.path.join(self._folder, self._filepaths[row])  # noqa: PTH118
+        return self._paths[row]
 
     def close(self) -> None:
         """Do nothing."""
@@ -188,8 +187,7 @@ class FileSource:
         resize: TakeOver | None = None,
         stats: Stats | None = None,
     ) -> None:
-        self._filepaths = filepaths
-        self._folder = _working_folder()
+        self._paths = FilePaths(filepaths)
         self._data_format = data_format
         self._read_ahead = read_ahead
         batches = min(read_ahead + 1, max(1, _UNDER_WAY_NBYTES // (batch_size * target.nbytes)))
@@ -278,7 +276,7 @@ class FileSource:
 
     def _submit(self, request: Request) -> None:
         """Submit a batch; wait for a place."""
-        paths = [self.path_of(row) for row in request[1]]
+        paths = [self._paths[row] for row in request[1]]
         self._tickets[_key(request)] = self._pool.submit(paths)
 
     def _start_afresh(self) -> None:
@@ -292,7 +290,7 @@ class FileSource:
 
     def path_of(self, row: int) -> str:
         """Return the full path of a row's file."""
-        return os.path.join(self._folder, self._filepaths[row])  # noqa: PTH118
+        return self._paths[row]
 
     def processes(self) -> list[int]:
         """Return the process numbers of the decode workers that run now."""
@@ -308,11 +306,3 @@ def _key(request: Request) -> Hashable:
     """Return what a ticket is kept under: a request of the same name may come with other rows."""
     name, rows = request
     return name, rows.tobytes()
-
-
-def _working_folder() -> str:
-    """Return what relative names are relative to, for the life of a source."""
-    try:
-        return os.getcwd()  # noqa: PTH109
-    except FileNotFoundError:  # it was removed; absolute names still work
-        return ""

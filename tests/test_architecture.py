@@ -43,6 +43,7 @@ RANKS = [
     "fastaug.stats",
     "fastaug.progress",
     "fastaug.catalog",
+    "fastaug.paths",
     "fastaug.decode",
     "fastaug.shared_memory",
     "fastaug.worker",
@@ -76,7 +77,7 @@ RANKS = [
 RANK = {module: rank for rank, module in enumerate(RANKS)}
 PIXELS = {"numba", "fastaug.kernels", "fastaug.pipeline", "fastaug.geometry"}
 FILES = (
-    *("catalog", "decode", "shared_memory", "worker", "worker_process", "crew", "workers"),
+    *("catalog", "paths", "decode", "shared_memory", "worker", "worker_process", "crew", "workers"),
     *("cache", "cache_files", "disk_cache", "sources", "cached_source"),
 )
 
