@@ -169,6 +169,16 @@ class Crew:
                     worker.interrupted = True
                     worker.process.kill()
 
+    def take_obituaries(self) -> list[str]:
+        """Return how workers ended since the last call; with one, all that have ended by now."""
+        with self.lock:
+            for worker in self.workers.values() if self.obituaries else ():
+                if worker.ready and not (worker.told or worker.interrupted) and worker.end():
+                    worker.told = True
+                    self.obituaries.append(worker.end())
+            ends, self.obituaries = self.obituaries, []
+        return ends
+
     def release(self, ticket: Ticket) -> None:
         """Forget a ticket's waiting tasks; its memory is free as soon as nobody writes there."""
         with self.lock:
@@ -302,7 +312,8 @@ class Crew:
                     "may say why, and workers=0 decodes without processes"
                 )
                 return
-        self.obituaries.append(end)
+        if worker is None or not worker.told:
+            self.obituaries.append(end)
         self._stats.workers_restarted += 1
         task, file = self._file_of(number)
         if task is None:

@@ -54,6 +54,7 @@ class WorkerProcess:
         self._requests, self._replies = self.process.stdin, self.process.stdout
         self.ready = False
         self.interrupted = False  # killed by us, over nobody's fault
+        self.told = False  # whether the consumer hears of its end already
 
     def greet(self, setup: dict[str, Any]) -> None:
         """Send the setup and wait for the worker to be ready."""
@@ -73,9 +74,16 @@ class WorkerProcess:
     def bury(self) -> str:
         """Kill the process if it still runs, free its pipes, and say how it ended."""
         self.process.kill()
-        code = self.process.wait()
+        self.process.wait()
         self._requests.close()
         self._replies.close()
+        return self.end()
+
+    def end(self) -> str:
+        """Say how the process ended; nothing if it runs."""
+        code = self.process.poll()
+        if code is None:
+            return ""
         if code >= 0:
             return f"left with exit code {code}"
         names = {number.value: number.name for number in signal.Signals}

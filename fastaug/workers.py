@@ -194,7 +194,7 @@ class DecodePool:
     def _report(self) -> None:
         """Warn, once, of the workers that ended since the last call, and of what they noticed."""
         with self._crew.lock:
-            ends, self._crew.obituaries = Counter(self._crew.obituaries), []
+            ends = Counter(self._crew.take_obituaries())
             notices = self._crew.notices.keys() - self._told
             self._told |= notices
         if ends:
