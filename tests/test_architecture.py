@@ -71,6 +71,9 @@ RANKS = [
     "fastaug.generator",
     "fastaug.demo",
     "fastaug",
+    "fastaug.commands",
+    "fastaug.commands.arguments",
+    "fastaug.commands.demo",
     "fastaug.cli",
     "fastaug.__main__",
 ]
