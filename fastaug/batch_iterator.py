@@ -182,6 +182,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         """Threads of Keras' own enqueuer: always 1, it stays off."""
         # Keras (3.7 to 3.15) reads this when it sets up `fit`, `evaluate` or `predict`, and at no
         # other time: the only sign that the requests to come are not for training yet.
+        check_process()
         with self.lock:
             self._schedule.on_set_up()
         return 1
@@ -212,6 +213,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
     def index_generator(self) -> Iterator[NDArray[np.intp]]:
         """Generator of the row numbers of the batches that `next()` would give out."""
         while True:
+            check_process()
             with self.lock:
                 rows = self._rows(self._advance())
             yield rows
@@ -229,6 +231,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         return self
 
     def __next__(self) -> Any:
+        check_process()  # before any lock, which a forked child may find locked for ever
         with self.lock:
             position = self._advance()
         return self._take(position)
@@ -242,6 +245,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
             raise ValueError(
                 f"Asked to retrieve element {index}, but the Sequence has length {len(self)}"
             )
+        check_process()
         with self.lock:
             position = self._schedule.request(index % len(self))
             # Without an order of our own, only requests in a row can be guessed.
@@ -258,11 +262,13 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
 
     def on_epoch_begin(self) -> None:
         """Keras starts an epoch."""
+        check_process()
         with self.lock:
             self._schedule.on_epoch_begin()
 
     def on_epoch_end(self) -> None:
         """Keras ends an epoch; outside of one, `iterator[i]` shows the next pass from now on."""
+        check_process()
         with self.lock:
             trained = self._schedule.on_epoch_end()
         if trained:
@@ -352,7 +358,6 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
 
     def _take(self, position: Position) -> Any:
         """Return a batch, made now or ahead of time."""
-        check_process()  # before any lock, which a forked child may find locked for ever
         # Scripts change options between batches; what was made with others is no use then.
         generator = self.image_data_generator
         options = self.seed, *(() if generator is None else vars(generator).values())

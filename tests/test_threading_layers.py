@@ -195,6 +195,43 @@ print("done", flush=True)
 """
 
 
+LOCKED = """
+import multiprocessing
+import numpy as np
+from fastaug import Generator
+iterator = Generator().flow(np.zeros((8, 32, 32, 3), np.uint8), batch_size=4)
+uses = {
+    "next": lambda: next(iterator),
+    "index": lambda: iterator[0],
+    "rows": lambda: next(iterator.index_generator),
+    "set up": lambda: iterator.workers,
+    "begin": iterator.on_epoch_begin,
+    "end": iterator.on_epoch_end,
+}
+
+def use(name):
+    try:
+        uses[name]()
+    except RuntimeError as error:
+        print(name, "fork" in str(error), flush=True)
+
+with iterator.lock:
+    for name in uses:
+        process = multiprocessing.get_context("fork").Process(target=use, args=(name,))
+        process.start()
+        process.join(20)
+        process.kill()
+"""
+
+
+@pytest.mark.skipif(not ON_LINUX, reason="forks")
+def test_fork_while_the_lock_of_an_iterator_is_held_is_an_error():
+    done = run_apart(LOCKED, "workqueue")
+    assert done.stdout.splitlines() == [
+        f"{name} True" for name in ("next", "index", "rows", "set up", "begin", "end")
+    ]
+
+
 @pytest.mark.skipif(not ON_LINUX, reason="forks")
 def test_fork_by_multiprocessing_while_batches_are_made_is_an_error(layer, tmp_path):
     draw_photos(tmp_path / "a", numbered(16))
