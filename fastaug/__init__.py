@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fastaug.file_iterators import DirectoryIterator as DirectoryIterator
     from fastaug.generator import Generator as Generator
     from fastaug.kernels.launch import set_num_threads as set_num_threads
+    from fastaug.monitor import SystemMonitor as SystemMonitor
     from fastaug.preprocessing import batched as batched
 
 __version__ = "0.1.0"
@@ -28,6 +29,7 @@ _HOME = {
     "DirectoryIterator": "fastaug.file_iterators",
     "Generator": "fastaug.generator",
     "NumpyArrayIterator": "fastaug.array_iterator",
+    "SystemMonitor": "fastaug.monitor",
     "WorkerError": "fastaug.errors",
     "batched": "fastaug.preprocessing",
     "set_num_threads": "fastaug.kernels.launch",
