@@ -15,7 +15,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from machine import wait_until_idle
+from idle import wait_until_idle
 
 # Makes so many batches and returns the last one.
 Contender = Callable[[int], Any]

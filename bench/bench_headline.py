@@ -16,10 +16,11 @@ from conversion import conversion
 from drawn import Question, fastaug, moves
 from iterators import flow, taking
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
-from machine import usable_cores
-from study import SCALE, preprocess
+from study import SCALE
 
 from fastaug import Generator
+from fastaug.bench.study import preprocess
+from fastaug.options import usable_cores
 
 pytestmark = pytest.mark.benchmark(group="headline")
 

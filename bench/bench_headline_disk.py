@@ -20,13 +20,14 @@ import psutil
 import pytest
 from checks import check_as_keras, check_loosely
 from disk import BATCH, SIZE, Reader, flow
+from idle import wait_until_idle
 from iterators import taking
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
-from machine import usable_cores, wait_until_idle
 from pictures import Photos, enlarge_photos
 from scaling import differences
 
 from fastaug import Generator
+from fastaug.options import usable_cores
 from fastaug.resize import take_over
 
 pytestmark = pytest.mark.benchmark(group="headline")

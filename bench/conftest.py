@@ -28,9 +28,11 @@ sys.path.append(str(ROOT / "tests"))
 
 import pytest
 from alternate import Comparison
-from machine import operating_system, processor_model, usable_cores, version_of
 from pictures import Photos, Pictures, copy_photos, find_pictures
 from rows import NamelessRow, check_names
+
+from fastaug.bench.machine import operating_system, processor_model, version_of
+from fastaug.options import usable_cores
 
 PACKAGES = (
     "numpy",

@@ -17,12 +17,12 @@ from alternate import Contender
 from checks import check_as_keras, check_loosely
 from iterators import taking
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
-from machine import usable_cores
 from numpy.typing import NDArray
 from pictures import Photos
 from study import SEED, settings
 
 from fastaug import Generator
+from fastaug.options import usable_cores
 
 Array = NDArray[Any]
 

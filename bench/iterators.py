@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from checks import check_as_keras, check_loosely
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
-from machine import usable_cores
 from numpy.typing import NDArray
 from study import SEED, settings
 
 from fastaug import Generator
+from fastaug.options import usable_cores
 
 Array = NDArray[Any]
 

@@ -19,8 +19,3 @@ SEED = 7
 def settings(size: int) -> dict[str, Any]:
     """Return the study's settings for CIFAR-10's images or, from 224 on, for photos."""
     return LARGE if size >= 224 else SMALL
-
-
-def preprocess(image: Any) -> Any:
-    """Bring pixels to [-1, 1], as the study's `preprocessing_function` does."""
-    return ((image / 255.0) - 0.5) * 2

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 
 import fastaug
-from fastaug.commands import demo
+from fastaug.commands import bench, demo
 
-COMMANDS = (demo,)
+COMMANDS = (demo, bench)
 
 
 def build_parser() -> argparse.ArgumentParser:

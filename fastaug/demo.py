@@ -69,7 +69,7 @@ def _color(rng: np.random.Generator) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _check_classes(folder: Path) -> None:
+def check_classes(folder: Path) -> None:
     """Raise unless `folder` has a sub-folder for each of two classes or more."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{str(folder)!r} is not an existing folder")
@@ -83,7 +83,7 @@ def _check_classes(folder: Path) -> None:
 def pictures(folder: Path | None) -> Iterator[Path]:
     """Give the user's folder, or a drawn one that is removed afterwards."""
     if folder is not None:
-        _check_classes(folder)
+        check_classes(folder)
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="fastaug-demo-") as temporary:

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _HEIGHT_IN, _WIDTH_IN = 1.5, 9.0
-_GPU, _CPU, _MEMORY, _DISK = "#2a9d8f", "#d1495b", "#5c677d", "#8d99ae"
+GPU_COLOR, CPU_COLOR = "#2a9d8f", "#d1495b"
+_MEMORY_COLOR, _DISK_COLOR = "#5c677d", "#8d99ae"
 
 
 def draw(frame: pd.DataFrame, epochs: Sequence[Any], duration: float) -> Figure:
@@ -49,12 +50,12 @@ def draw(frame: pd.DataFrame, epochs: Sequence[Any], duration: float) -> Figure:
 def _panels(frame: pd.DataFrame) -> list[tuple[str, list[tuple[str, str, str]], float | None]]:
     """Return title, lines (column, label, colour) and top of each panel."""
     gpus = [name for name in frame if name.startswith("gpu_") and "memory" not in name]
-    lines = [(name, name.replace("_", " ").upper(), _GPU) for name in gpus]
+    lines = [(name, name.replace("_", " ").upper(), GPU_COLOR) for name in gpus]
     found: list[tuple[str, list[tuple[str, str, str]], float | None]] = [("GPU, %", lines, 102)]
     for name, title, color, top in (
-        ("cpu", "CPU, %\nall cores", _CPU, 102),
-        ("memory", "memory,\nMB in use", _MEMORY, None),
-        ("disk_read", "disk,\nMB/s read", _DISK, None),
+        ("cpu", "CPU, %\nall cores", CPU_COLOR, 102),
+        ("memory", "memory,\nMB in use", _MEMORY_COLOR, None),
+        ("disk_read", "disk,\nMB/s read", _DISK_COLOR, None),
     ):
         found.append((title, [(name, title, color)] if name in frame else [], top))
     return found
