@@ -24,7 +24,6 @@ from fastaug.options import usable_cores
 
 FUNCTION: dict[str, Any] = {"preprocessing_function": study.preprocess}
 OPTIONS = study.TRAIN | FUNCTION
-SIZE = (study.DISK_SIZE, study.DISK_SIZE)
 READING = "reading and augmenting, nothing is trained"
 TRAINING = "training"
 
@@ -127,7 +126,7 @@ def feeding(contender: str, count: int, photos: Photos) -> Iterator[tuple[Any, A
 def _open(read: Any, folder: Path, subset: Any) -> Any:
     return read(
         str(folder),
-        target_size=SIZE,
+        target_size=(study.DISK_SIZE, study.DISK_SIZE),
         batch_size=study.DISK_BATCH,
         class_mode="binary",
         seed=study.SEED,

@@ -63,7 +63,8 @@ class Trainee:
     def __init__(self, model: Any, training: Any, validation: Any) -> None:
         self._model = model
         model.optimizer.build(model.trainable_variables)
-        self._state = [np.array(variable) for variable in self._variables()]
+        to_numpy = keras.ops.convert_to_numpy
+        self._state = [np.array(to_numpy(one.value)) for one in self._variables()]
         # The first batches and the last ones, which may be smaller.
         first_and_last = [
             SameBatches([data[0], data[len(data) - 1]]) for data in (training, validation)
