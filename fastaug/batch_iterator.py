@@ -1,8 +1,7 @@
 """What all iterators share: the order of batches, and how one batch is made.
 
-The only module that imports keras.  Pixels come from a source, numbers from `draws`, and both meet
-in `pipeline.make_batch`.  A batch is a pure function of its `Position`, so it does not matter who
-asks for it, when, and how often.
+Pixels come from a source, numbers from `draws`, and both meet in `pipeline.make_batch`.  A batch is
+a pure function of its `Position`, so it does not matter who asks for it, when, and how often.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import threading
 import warnings
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -34,6 +34,7 @@ from fastaug.pipeline import BatchDraws, Recipe, make_batch
 from fastaug.read_ahead import ReadAhead
 from fastaug.sources import Request, Source
 from fastaug.stats import Stats
+from fastaug.waiting import Delivery
 
 if TYPE_CHECKING:
     from fastaug.generator import Generator
@@ -134,6 +135,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         self._read_ahead = ReadAhead(self._make)
         self._options: tuple[Any, ...] = ()
         self._stats = Stats()
+        self._deliveries: deque[Delivery] | None = None  # for whoever wants to know
         self._source = self._make_source()
         if image_data_generator is not None:
             image_data_generator.warn_of_quirks(*self._size)
@@ -250,7 +252,11 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
                 following(self._last_asked or position, len(self)),
             )
             self._last_asked = position
-        return in_tuples(self._take(position))
+        requested = perf_counter()
+        batch = in_tuples(self._take(position))
+        if self._deliveries is not None:
+            self._deliveries.append(Delivery(requested, perf_counter(), threading.get_ident()))
+        return batch
 
     def reset(self) -> None:
         """Let `next()` start a new pass; `fit` is not affected."""
@@ -380,7 +386,8 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
                 # Decoders need the cores; a thread of a launch that finds none makes all wait.
                 recipe = replace(recipe, threads=1)
             started = perf_counter()
-            batch = make_batch(recipe, images, lent_rows, draws, self._buffers, self._pace)
+            shared = self._buffers, self._pace, self._stats
+            batch = make_batch(recipe, images, lent_rows, draws, *shared)
             self._stats.kernel_s += perf_counter() - started
         if self._saver is not None:
             self._saver.save(batch, rows, rng)
