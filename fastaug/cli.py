@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 
 import fastaug
-from fastaug.commands import demo
+from fastaug.commands import demo, preview
 
-COMMANDS = (demo,)
+COMMANDS = (demo, preview)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -140,10 +140,14 @@ class FileIterator(BatchIterator):
             try:
                 return super()._make(position)
             except DecodeError as error:
-                with self.lock:
-                    rows = self._rows(position)
-                if not (self._skips and self._substitutes.note(error, rows, self._source.path_of)):
+                if not self._replaces(error, position):
                     raise
+
+    def _replaces(self, error: DecodeError, position: Position) -> bool:
+        """Learn which files of a batch can't be read; whether others take their places now."""
+        with self.lock:
+            rows = self._rows(position)
+        return self._skips and self._substitutes.note(error, rows, self._source.path_of)
 
     def _make_source(self) -> FileReader:
         generator, files = self.image_data_generator, self._filepaths

@@ -69,6 +69,9 @@ RANKS = [
     "fastaug.flows",
     "fastaug.statistics",
     "fastaug.describe",
+    "fastaug.destandardize",
+    "fastaug.sheet",
+    "fastaug.preview",
     "fastaug.generator",
     "fastaug.advice",
     "fastaug.input_stats",
@@ -77,6 +80,7 @@ RANKS = [
     "fastaug.commands",
     "fastaug.commands.arguments",
     "fastaug.commands.demo",
+    "fastaug.commands.preview",
     "fastaug.cli",
     "fastaug.__main__",
 ]
