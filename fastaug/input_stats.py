@@ -149,7 +149,7 @@ class InputStats(keras.callbacks.Callback):  # type: ignore[misc]
         if (self.params or {}).get("steps") == len(self.iterator):
             # Keras begins a new pass; with `steps_per_epoch` it goes on, with what was fetched.
             self._deliveries.clear()
-        self._begun: list[tuple[int, float]] = []
+        self._begun: list[float] = []
         self._finished: dict[int, float] = {}
         self._loop = threading.get_ident()
         self._starts = [(perf_counter(), self.iterator.stats)]
@@ -157,7 +157,7 @@ class InputStats(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Note when the loop comes to a step."""
-        self._begun.append((batch, perf_counter()))
+        self._begun.append(perf_counter())
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Note when the model has finished a step."""
@@ -219,9 +219,10 @@ class InputStats(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _steps(self) -> list[Step]:
         """Return the epoch's steps that were finished."""
-        ends = sorted(self._finished.items())
-        pairs = zip(self._begun, ends, strict=False)  # Ctrl-C and `stop_training` end anywhere
-        return [Step(begun, end, last - first + 1) for (first, begun), (last, end) in pairs]
+        # In older versions of Keras both numbers of a step are that of its first batch.
+        batches = getattr(self.model, "steps_per_execution", 1)
+        ends = [end for _, end in sorted(self._finished.items())]
+        return [Step(*times, batches) for times in zip(self._begun, ends, strict=False)]
 
     def _shares(self, waited: float, seconds: float, before: Stats, after: Stats) -> Shares:
         """Return the counters since the epoch began as shares of its time."""

@@ -93,7 +93,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """Images of one batch: finished, undone, and as they were; what was drawn."""
+    """Images: finished, with the standardisation undone, and as they were; what was drawn."""
 
     batch: Array
     undone: Undone
@@ -120,7 +120,6 @@ def preview_of(
             )
         preview = _preview(generator, source, n)
     elif isinstance(source, str | os.PathLike):
-        # A copy, for which files that can't be read are no error.
         skipping = copy.copy(generator)
         skipping.on_error = "skip"
         with skipping.flow_from_directory(os.fspath(source), **{"seed": 0} | options) as iterator:
@@ -142,30 +141,40 @@ def _preview(generator: Generator, iterator: BatchIterator, n: int) -> Preview:
     channels = channels_last(np.empty(iterator.image_shape, bool), iterator.data_format).shape[-1]
     if channels not in _MODES:
         raise ValueError(f"preview shows images of 1, 3 or 4 channels, not of {channels}")
-    wanted = min(n, iterator.n)
-    shown: list[_Shown] = []
-    for position in _positions(iterator, wanted):
-        shown.append(_show(iterator, position, wanted - sum(len(one.rows) for one in shown)))
-    batch, originals, values, rows = (
-        np.concatenate(parts)
-        for parts in zip(
-            *((one.batch, one.originals, one.undone.values, one.rows) for one in shown),
-            strict=True,
-        )
-    )
-    unit = _unit(originals)
-    notes = _notes(iterator, shown[0].undone, values * unit, unit)
-    pictures, originals = _bytes(values * unit), _bytes(originals * unit)
-    names, captions = _names(iterator, rows), [text for one in shown for text in one.captions]
+    shown = _first_images(iterator, min(n, iterator.n))
+    unit = _unit(shown.originals)
+    values = shown.undone.values * unit
+    pictures, originals = _bytes(values), _bytes(shown.originals * unit)
+    notes = _notes(iterator, shown.undone, values, unit)
+    names = _names(iterator, shown.rows)
     pairs = [
         Pair(_picture(left), _picture(right), name, caption)
-        for left, right, name, caption in zip(originals, pictures, names, captions, strict=True)
+        for left, right, name, caption in zip(
+            originals, pictures, names, shown.captions, strict=True
+        )
     ]
     title = re.sub(r" at 0x[0-9a-f]+", "", repr(generator))  # of a function
     image = draw_sheet(title, notes, pairs)
     errors = iterator.errors if isinstance(iterator, FileIterator) else []
-    parameters = [drawn for one in shown for drawn in one.parameters]
-    return Preview(image, batch, pictures, originals, parameters, rows, notes, errors)
+    made = image, shown.batch, pictures, originals, shown.parameters, shown.rows
+    return Preview(*made, notes, errors)
+
+
+def _first_images(iterator: BatchIterator, count: int) -> _Shown:
+    """Return the images that `next()` would give out first, of as many batches as it takes."""
+    parts: list[_Shown] = []
+    for position in _positions(iterator, count):
+        parts.append(_show(iterator, position, count - sum(len(part.rows) for part in parts)))
+    stopped = [part.undone for part in parts if part.undone.stopped_by]
+    undone = (stopped or [parts[0].undone])[0]
+    return _Shown(
+        np.concatenate([part.batch for part in parts]),
+        undone._replace(values=np.concatenate([part.undone.values for part in parts])),
+        np.concatenate([part.originals for part in parts]),
+        [drawn for part in parts for drawn in part.parameters],
+        [caption for part in parts for caption in part.captions],
+        np.concatenate([part.rows for part in parts]),
+    )
 
 
 def _positions(iterator: BatchIterator, count: int) -> list[Position]:
@@ -185,7 +194,7 @@ def _positions(iterator: BatchIterator, count: int) -> list[Position]:
 
 
 def _show(iterator: BatchIterator, position: Position, most: int) -> _Shown:
-    """Make a batch as the iterator makes it, and keep at most so many of its images."""
+    """Make a batch as the iterator does, and keep at most so many of its images."""
     with iterator._read_ahead.paused():
         while True:
             try:
@@ -196,7 +205,8 @@ def _show(iterator: BatchIterator, position: Position, most: int) -> _Shown:
 
 
 def _made(iterator: BatchIterator, position: Position, most: int) -> _Shown:
-    request = _, rows = iterator._request(position)
+    request = iterator._request(position)
+    rows = request[1]
     keras_draws, _ = iterator._draw(position, len(rows))
     draws = BatchDraws(keras_draws, iterator._stream_seed, position.seen, rows)
     recipe = iterator._recipe()

@@ -64,7 +64,7 @@ def test_slow_function_is_waited_for(observe, scenario):
     found = observe(scenario)
     assert max(found["input_wait"]) > 0.6
     assert max(found["function"]) > 0.6
-    assert all("preprocessing_function takes the time" in advice for advice in found["advice"])
+    assert any("preprocessing_function takes the time" in advice for advice in found["advice"])
 
 
 def test_slow_decode_is_waited_for(observe):
@@ -72,7 +72,7 @@ def test_slow_decode_is_waited_for(observe):
     assert max(found["input_wait"]) > 0.6
     assert max(found["decode"]) > 0.6
     assert max(found["function"]) == 0
-    assert all("workers" in advice or "cache" in advice for advice in found["advice"])
+    assert any("workers" in advice or "cache" in advice for advice in found["advice"])
 
 
 def test_input_that_is_fetched_ahead_is_busy_but_not_waited_for(observe):
