@@ -135,7 +135,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         self._read_ahead = ReadAhead(self._make)
         self._options: tuple[Any, ...] = ()
         self._stats = Stats()
-        self._deliveries: deque[Delivery] | None = None  # for whoever wants to know
+        self._deliveries: deque[Delivery] | None = None  # of `InputStats`
         self._source = self._make_source()
         if image_data_generator is not None:
             image_data_generator.warn_of_quirks(*self._size)
@@ -252,10 +252,10 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
                 following(self._last_asked or position, len(self)),
             )
             self._last_asked = position
-        requested = perf_counter()
+        requested, watched = perf_counter(), self._deliveries  # which another thread may take away
         batch = in_tuples(self._take(position))
-        if self._deliveries is not None:
-            self._deliveries.append(Delivery(requested, perf_counter(), threading.get_ident()))
+        if watched is not None:
+            watched.append(Delivery(requested, perf_counter(), threading.get_ident()))
         return batch
 
     def reset(self) -> None:

@@ -195,10 +195,7 @@ class InputStats(keras.callbacks.Callback):  # type: ignore[misc]
     def _measure(self, epoch: int, after: Stats) -> EpochInput | None:
         """Return what was found since the epoch began, or None where nothing was seen."""
         steps = self._steps()
-        needed = sum(step.batches for step in steps)
-        in_loop = all(one.thread == self._loop for one in self._deliveries)
-        count = len(self._deliveries) if in_loop else min(needed, len(self._deliveries))
-        deliveries = [self._deliveries.popleft() for _ in range(count)]
+        deliveries = self._take_deliveries(sum(step.batches for step in steps))
         if not steps:
             return None
         if not deliveries:
@@ -216,6 +213,15 @@ class InputStats(keras.callbacks.Callback):  # type: ignore[misc]
         feed = Feed() if shares.waited < ENOUGH else self._feed()
         from_files = isinstance(self.iterator, FileIterator)
         return EpochInput(epoch, seconds, shares, advise(shares, feed), from_files)
+
+    def _take_deliveries(self, needed: int) -> list[Delivery]:
+        """Take the epoch's deliveries, and leave what a thread has fetched for the next one."""
+        watched = self._deliveries
+        taken = [watched.popleft() for _ in range(len(watched))]  # while more may be appended
+        if all(one.thread == self._loop for one in taken):
+            return taken
+        watched.extendleft(reversed(taken[needed:]))
+        return taken[:needed]
 
     def _steps(self) -> list[Step]:
         """Return the epoch's steps that were finished."""
