@@ -191,7 +191,8 @@ def test_channels_and_counts(channels, count):
 
 @pytest.mark.parametrize("taken", [0, 1, 2])
 def test_iterator_stays_where_it_is(taken):
-    generator = Generator(**MOVES)
+    ours = [transforms.QuarterTurn(), transforms.Solarize()]
+    generator = Generator(**MOVES, transforms=ours)
     with (
         generator.flow(images_of(), batch_size=4, seed=SEED) as batches,
         generator.flow(images_of(), batch_size=4, seed=SEED) as untouched,
