@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fastaug.file_iterators import DataFrameIterator as DataFrameIterator
     from fastaug.file_iterators import DirectoryIterator as DirectoryIterator
     from fastaug.generator import Generator as Generator
+    from fastaug.input_stats import InputStats as InputStats
     from fastaug.kernels.launch import set_num_threads as set_num_threads
     from fastaug.monitor import SystemMonitor as SystemMonitor
     from fastaug.preprocessing import batched as batched
@@ -28,6 +29,7 @@ _HOME = {
     "DecodeError": "fastaug.errors",
     "DirectoryIterator": "fastaug.file_iterators",
     "Generator": "fastaug.generator",
+    "InputStats": "fastaug.input_stats",
     "NumpyArrayIterator": "fastaug.array_iterator",
     "SystemMonitor": "fastaug.monitor",
     "WorkerError": "fastaug.errors",

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.batch_iterator import BatchIterator, checked_format, default_dtype
+from fastaug.batch_iterator import BatchIterator
 from fastaug.catalog import split_of
 from fastaug.errors import check_flag
+from fastaug.keras_settings import checked_format, default_dtype
 from fastaug.options import check_dtype
 from fastaug.pictures import picture_saver
 from fastaug.pipeline import Array, channels_last

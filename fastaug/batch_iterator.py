@@ -1,8 +1,7 @@
 """What all iterators share: the order of batches, and how one batch is made.
 
-The only module that imports keras.  Pixels come from a source, numbers from `draws`, and both meet
-in `pipeline.make_batch`.  A batch is a pure function of its `Position`, so it does not matter who
-asks for it, when, and how often.
+Pixels come from a source, numbers from `draws`, and both meet in `pipeline.make_batch`.  A batch is
+a pure function of its `Position`, so it does not matter who asks for it, when, and how often.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import threading
 import warnings
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -25,15 +25,16 @@ from fastaug.buffers import BatchBuffers
 from fastaug.catalog import EXTENSIONS
 from fastaug.draws import SEEDS, Draws, Ranges, batch_stream, draw_batch
 from fastaug.epochs import PassSchedule, Position, following
-from fastaug.errors import check_flag, check_integer, check_one_of
+from fastaug.errors import check_flag, check_integer
 from fastaug.kernels.launch import Pace, check_process
 from fastaug.labels import in_tuples
-from fastaug.options import DATA_FORMATS, READ_AHEAD, ranges_of, recipe_of
+from fastaug.options import READ_AHEAD, ranges_of, recipe_of
 from fastaug.pictures import PictureSaver
 from fastaug.pipeline import BatchDraws, Recipe, make_batch
 from fastaug.read_ahead import ReadAhead
 from fastaug.sources import Request, Source
 from fastaug.stats import Stats
+from fastaug.waiting import Delivery
 
 if TYPE_CHECKING:
     from fastaug.generator import Generator
@@ -42,30 +43,6 @@ Array = NDArray[Any]
 
 _STILL = Ranges(0.0, 0.0, 0.0, 0.0, (1, 1), False, False, 0.0, None)
 _ORDERS_KEPT = 3  # the pass under way, the next one, and one for `next()`
-
-
-def default_data_format() -> str:
-    """Return Keras' `image_data_format`."""
-    return str(keras.config.image_data_format())
-
-
-def default_dtype() -> str:
-    """Return Keras' `floatx`."""
-    return str(keras.config.floatx())
-
-
-def checked_format(data_format: str | None) -> str:
-    """Return a data format, Keras' own for None; ValueError for an unknown one."""
-    if data_format is None:
-        return default_data_format()
-    check_one_of("data_format", data_format, DATA_FORMATS)
-    return data_format
-
-
-def say(message: str) -> None:
-    """Print as Keras does, where its interactive logging is on."""
-    if keras.config.is_interactive_logging_enabled():
-        print(message, flush=True)  # noqa: T201 - Keras prints the same line
 
 
 class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
@@ -134,6 +111,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         self._read_ahead = ReadAhead(self._make)
         self._options: tuple[Any, ...] = ()
         self._stats = Stats()
+        self._deliveries: deque[Delivery] | None = None  # of `InputStats`
         self._source = self._make_source()
         if image_data_generator is not None:
             image_data_generator.warn_of_quirks(*self._size)
@@ -254,7 +232,11 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
                 following(self._last_asked or position, len(self)),
             )
             self._last_asked = position
-        return in_tuples(self._take(position))
+        requested, watched = perf_counter(), self._deliveries  # which another thread may take away
+        batch = in_tuples(self._take(position))
+        if watched is not None:
+            watched.append(Delivery(requested, perf_counter(), threading.get_ident()))
+        return batch
 
     def reset(self) -> None:
         """Let `next()` start a new pass; `fit` is not affected."""
@@ -385,7 +367,8 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
                 # Decoders need the cores; a thread of a launch that finds none makes all wait.
                 recipe = replace(recipe, threads=1)
             started = perf_counter()
-            batch = make_batch(recipe, images, lent_rows, draws, self._buffers, self._pace)
+            shared = self._buffers, self._pace, self._stats
+            batch = make_batch(recipe, images, lent_rows, draws, *shared)
             self._stats.kernel_s += perf_counter() - started
         if self._saver is not None:
             self._saver.save(batch, rows, rng)

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 
 import fastaug
-from fastaug.commands import bench, demo
+from fastaug.commands import bench, demo, preview
 
-COMMANDS = (demo, bench)
+COMMANDS = (demo, preview, bench)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -201,7 +201,7 @@ def _shortcut(data: bytes, target: Target, memory: NDArray[np.uint8]) -> NDArray
     """Decode what simplejpeg can, into `memory` if its own size fits; None where Pillow must."""
     if target.color_mode != "rgb" or (target.exif_transpose and _may_be_turned(data)):
         return None
-    if target.decode == "fast" and _is_much_larger(_jpeg_size(data), target):
+    if target.decode == "fast" and is_much_larger(_jpeg_size(data), target):
         return None
     if target.picks_pixels and memory.size > target.nbytes:
         return _decode_jpeg(data, memory)
@@ -235,7 +235,7 @@ def _decode(data: bytes, target: Target) -> tuple[Image.Image, bool, str | None]
     """
     image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
     drafted = False
-    if target.decode == "fast" and _is_much_larger(image.size, target):
+    if target.decode == "fast" and is_much_larger(image.size, target):
         drafted = image.draft(image.mode, _draft_size(*image.size, target)) is not None
     if target.exif_transpose:
         image = ImageOps.exif_transpose(image)
@@ -266,7 +266,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
     return width, height
 
 
-def _is_much_larger(size: tuple[int, int], target: Target) -> bool:
+def is_much_larger(size: tuple[int, int], target: Target) -> bool:
     """Tell whether an image, (width, height), is decoded at a smaller scale if that is allowed."""
     width, height = _draft_size(*size, target)
     return size[0] >= _MUCH_LARGER * width > 0 and size[1] >= _MUCH_LARGER * height > 0

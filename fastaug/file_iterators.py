@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.batch_iterator import BatchIterator, checked_format, default_dtype, say
+from fastaug.batch_iterator import BatchIterator
 from fastaug.catalog import (
     DATAFRAME_CLASS_MODES,
     DIRECTORY_CLASS_MODES,
@@ -21,6 +21,7 @@ from fastaug.catalog import (
 from fastaug.decode import CHANNELS, INTERPOLATIONS, Target
 from fastaug.epochs import Position
 from fastaug.errors import DecodeError, check_flag, check_integer, check_one_of
+from fastaug.keras_settings import checked_format, default_dtype, say
 from fastaug.labels import ClassLabels
 from fastaug.options import check_dtype
 from fastaug.pictures import PictureSaver, picture_saver
@@ -140,10 +141,14 @@ class FileIterator(BatchIterator):
             try:
                 return super()._make(position)
             except DecodeError as error:
-                with self.lock:
-                    rows = self._rows(position)
-                if not (self._skips and self._substitutes.note(error, rows, self._source.path_of)):
+                if not self._replaces(error, position):
                     raise
+
+    def _replaces(self, error: DecodeError, position: Position) -> bool:
+        """Learn which files of a batch can't be read; whether others take their places now."""
+        with self.lock:
+            rows = self._rows(position)
+        return self._skips and self._substitutes.note(error, rows, self._source.path_of)
 
     def _make_source(self) -> FileReader:
         generator, files = self.image_data_generator, self._filepaths

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from fastaug.batch_iterator import default_data_format, default_dtype
 from fastaug.cache import MemoryCaches
 from fastaug.describe import changed_options, describe
 from fastaug.draws import batch_stream, draw_batch
 from fastaug.errors import check_flag, users_stacklevel
 from fastaug.flows import Flows
+from fastaug.keras_settings import default_data_format, default_dtype
 from fastaug.options import (
     check_dtype,
     check_options,
@@ -29,6 +29,7 @@ from fastaug.options import (
     zoom_pair,
 )
 from fastaug.pipeline import Array
+from fastaug.preview import Preview, preview_of
 from fastaug.statistics import fit_statistics, standardize
 from fastaug.transform_image import apply_parameters
 from fastaug.transforms import Transform
@@ -253,6 +254,39 @@ class Generator(Flows):
     def describe(self) -> None:
         """Print what happens to every image, in order."""
         print(describe(self))  # noqa: T201 - that is what it is for
+
+    def preview(
+        self, source: Any, n: int = 16, path: str | Path | None = None, **options: Any
+    ) -> Preview:
+        """Draw a contact sheet: images, and beside each what the model gets of it.
+
+        The pictures are those of training, to the last bit: the first ones that `next()` gives out.
+        They are mapped back to 0 to 255 by undoing the standardisation, never stretched; the sheet
+        says what was undone, and what could not be.
+
+        Parameters
+        ----------
+        source
+            Images, rank 4; a folder of class sub-folders, where others take the places of
+            broken files; or an iterator of this generator, which stays where it is.
+        n
+            How many images at most.
+        path
+            Where to save the sheet; None doesn't.
+        **options
+            Those of `flow` or `flow_from_directory`, such as `seed` (0), `shuffle` and
+            `target_size`; not for an iterator.
+
+        Returns
+        -------
+        A `fastaug.preview.Preview`: shown by a notebook, with `image`, `batch` and `save(path)`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For wrong arguments, and for images that have not 1, 3 or 4 channels.
+        """
+        return preview_of(self, source, n, path, options)
 
     def get_random_transform(
         self, img_shape: tuple[int, ...], seed: int | None = None

@@ -31,6 +31,7 @@ from fastaug.kernels.pointwise import DIVIDE, MULTIPLY, REVERSE_CHANNELS, SUBTRA
 from fastaug.kernels.warp import FILL_MODES
 from fastaug.preprocessing import Function, Mode, call_function, fused_mode
 from fastaug.spline import warp_spline
+from fastaug.stats import Stats
 from fastaug.transforms import Geometric, Photometric, Transform
 
 Array = NDArray[Any]
@@ -106,6 +107,7 @@ def make_batch(
     draws: BatchDraws,
     buffers: BatchBuffers | None = None,
     pace: Pace | None = None,
+    stats: Stats | None = None,
 ) -> Array:
     """Augment and standardise one batch.
 
@@ -123,6 +125,8 @@ def make_batch(
         Where memory for batches comes from; None takes new memory.
     pace
         What was learned from the batches before, for the number of threads.
+    stats
+        Where the seconds in `preprocessing_function` are counted.
 
     Returns
     -------
@@ -151,7 +155,8 @@ def make_batch(
                 drawn = transform.draw(_stream(draws, transform), len(batch))
                 transform.apply(channels_last(batch, recipe.data_format), drawn)
             if callable(function) and called:
-                call_function(function, batch, recipe.channel_axis, draws.samples)
+                with (stats or Stats()).timing("function_s"):
+                    call_function(function, batch, recipe.channel_axis, draws.samples)
             batch = _finished(recipe, threads, batch, finish, dtype, buffers)
         else:
             batch = _augment(recipe, threads, plan, finish, dtype, buffers, pace)

@@ -147,6 +147,11 @@ def fused_mode(function: Any, channels: int, data_format: str) -> Mode | None:
     return mode if not mode.needs_colours or (channels == 3 and in_place) else None
 
 
+def is_called(function: Any, channels: int, data_format: str) -> bool:
+    """Tell whether a `preprocessing_function` is called, and not done by the kernels."""
+    return function is not None and fused_mode(function, channels, data_format) is None
+
+
 def apply_mode(mode: Mode, x: Array, channel_axis: int) -> Array:
     """Do to an image or a batch, float, what a mode does, in place, in plain NumPy."""
     if mode.reverse_channels:

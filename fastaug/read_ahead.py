@@ -14,8 +14,9 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 Request: TypeAlias = Hashable
@@ -77,6 +78,12 @@ class ReadAhead:
             self._drop(self._futures)
         with self._making:
             pass
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let nobody make a batch in the meantime."""
+        with self._making:
+            yield
 
     def _call(self, request: Request) -> Any:
         make = self._make()

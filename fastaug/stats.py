@@ -31,12 +31,15 @@ class Stats:
         from and to the cache.
     kernel_s
         Seconds in which batches were augmented and standardised.
+    function_s
+        Those of them that were spent in your `preprocessing_function`.
 
     Notes
     -----
     Decoding, kernels and the caller overlap, so the seconds don't add up to those of the clock.
-    `wait_s` near zero: your model is the limit.  Else `decode_s` over the number of workers, or
-    `kernel_s`, says what is.
+    In a loop of your own, `wait_s` near zero says that your model is the limit; else `decode_s`
+    over the number of workers, or `kernel_s`, says what is.  In `fit`, TensorFlow waits in a thread
+    of its own, while the model trains: there `fastaug.InputStats` tells.
     """
 
     decoded: int = 0
@@ -47,6 +50,7 @@ class Stats:
     decode_s: float = 0.0
     handover_s: float = 0.0
     kernel_s: float = 0.0
+    function_s: float = 0.0
 
     @contextmanager
     def timing(self, name: str) -> Iterator[None]:

@@ -21,7 +21,12 @@ DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")] + sorted(
 
 @pytest.mark.parametrize(
     "module",
-    ["fastaug.generator", "fastaug.transforms.quarter_turn", "fastaug.transforms.solarize"],
+    [
+        "fastaug.generator",
+        "fastaug.input_stats",
+        "fastaug.transforms.quarter_turn",
+        "fastaug.transforms.solarize",
+    ],
 )
 def test_examples_run(module):
     result = doctest.testmod(import_module(module))
