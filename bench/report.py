@@ -5,6 +5,8 @@
         --details docs/benchmarks.md                   write the longer tables
         --figures docs/figures                         draw the charts
 
+    python bench/report.py --study FOLDER --readme ... the same for what `fastaug bench` wrote
+
 Numbers are medians.  A ratio compares a contender with the one that was timed beside it, in turn,
 in the same run.
 """
@@ -22,8 +24,8 @@ from typing import Any
 
 from names import CONTENDERS, GROUPS, HEADLINE, MEASURES, README_CHART, SETTINGS
 from rows import NamelessRow, Row, amount, duration, ordered, read_row, settings_of, times
+from study_report import Figure, draw_study, load_study, page, section
 
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 Rows = dict[str, list[Row]]
 
 
@@ -31,6 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; 1 if it can't be done, with the reason on the error stream."""
     options = parse(arguments)
     try:
+        if options.study:
+            write_study(options)
+            return 0
         run = json.loads(options.json.read_text())
         rows = read_rows(run)
         if options.readme:
@@ -39,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.details.write_text(details(options, run, rows))
         if options.figures:
             draw_charts(options.figures, rows)
-    except (NamelessRow, ReportError, OSError) as error:
+    except (NamelessRow, ReportError, OSError, ValueError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 1
     if not (options.readme or options.details):
@@ -49,11 +54,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Turn a run's JSON into tables and charts.")
-    parser.add_argument("json", type=Path, metavar="JSON", help="written by --benchmark-json")
-    parser.add_argument("--readme", type=Path, help=f"gets the headline between {BEGIN} and {END}")
+    parser.add_argument(
+        "json", type=Path, nargs="?", metavar="JSON", help="written by --benchmark-json"
+    )
+    parser.add_argument("--study", type=Path, metavar="FOLDER", help="written by `fastaug bench`")
+    parser.add_argument("--readme", type=Path, help="gets the headline between its marks")
     parser.add_argument("--details", type=Path, help="is written: a page with all tables")
     parser.add_argument("--figures", type=Path, help="folder for the charts")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if (options.json is None) == (options.study is None):
+        parser.error("give either JSON or --study FOLDER")
+    return options
 
 
 class ReportError(ValueError):
@@ -86,13 +97,38 @@ def write_readme(options: argparse.Namespace, run: dict[str, Any], rows: Rows) -
     options.readme.write_text(between_marks(text, "\n".join(lines), options.readme))
 
 
-def between_marks(text: str, new: str, path: Path) -> str:
+def write_study(options: argparse.Namespace) -> None:
+    """Write or print what `fastaug bench` measured, beside the study of 2017."""
+    records = load_study(options.study)
+    figures = options.figures or options.study
+
+    def link(base: Path) -> Figure:
+        return lambda name: relative(figures / f"{name}.png", base)
+
+    if options.readme:
+        lines = section(records, table, link(options.readme.parent))
+        if options.details:
+            details = relative(options.details, options.readme.parent)
+            lines += ["", f"More in [{options.details.name}]({details})."]
+        text = between_marks(options.readme.read_text(), "\n".join(lines), options.readme, "study")
+        options.readme.write_text(text)
+    if options.details:
+        lines = page(records, table, link(options.details.parent))
+        options.details.write_text("\n".join(lines).strip() + "\n")
+    if options.figures:
+        draw_study(records, options.figures)
+    if not (options.readme or options.details):
+        print("\n".join(section(records, table, link(Path()))))
+
+
+def between_marks(text: str, new: str, path: Path, name: str = "bench") -> str:
     """Return the text with `new` between its marks; ReportError unless it has both, in order."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    first, last = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    before, begin, rest = text.partition(first)
+    _, end, after = rest.partition(last)
     if not (begin and end):
-        raise ReportError(f"{path} has no line {BEGIN} with a line {END} below it")
-    return f"{before}{BEGIN}\n{new.strip()}\n{END}{after}"
+        raise ReportError(f"{path} has no line {first} with a line {last} below it")
+    return f"{before}{first}\n{new.strip()}\n{last}{after}"
 
 
 def details(options: argparse.Namespace, run: dict[str, Any], rows: Rows) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from fastaug.bench.record import KERAS, OURS, POOL, Record, Row, Run
+
 REPORT = ROOT / "bench" / "report.py"
 MARKS = "before\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nafter\n"
 MEASURES = (
@@ -180,7 +182,55 @@ def test_missing_run_is_named(tmp_path):
 
 def test_readme_has_the_marks():
     text = (ROOT / "README.md").read_text()
-    assert 0 < text.find("<!-- bench:begin -->") < text.find("<!-- bench:end -->")
+    for name in ("bench", "study"):
+        assert 0 < text.find(f"<!-- {name}:begin -->") < text.find(f"<!-- {name}:end -->")
+
+
+STUDY_MARKS = "before\n<!-- study:begin -->\nold\n<!-- study:end -->\nafter\n"
+
+
+def test_report_writes_the_study(tmp_path):
+    for benchmark, group in (("generate", "batches of 32"), ("train", "batches of 32")):
+        rows = [Row(group, KERAS, "Keras", 0, 320, runs=[Run([6.0]), Run([8.0])])]
+        rows += [Row(group, POOL, "pool", 2, 320, runs=[Run([10.0])])]
+        rows += [Row(group, OURS, "fastaug", 2, 320, runs=[Run([0.25]), Run([0.1])])]
+        save_record(tmp_path / benchmark, benchmark, rows)
+    rows = [Row("training", KERAS, "Keras", 0, 320, runs=[Run([4.0, 4.0])])]
+    rows += [Row("training", OURS, "fastaug", 2, 320, runs=[Run([1.0, 1.0])])]
+    save_record(tmp_path / "disk", "disk", rows)
+    (tmp_path / "README.md").write_text(STUDY_MARKS)
+    command = [sys.executable, str(REPORT), "--study", ".", "--readme", "README.md"]
+    command += ["--details", "study.md", "--figures", "charts"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "README.md").read_text()
+    assert text.startswith("before\n<!-- study:begin -->\n| the study's benchmark | 2017 |")
+    assert "| generation, function in Python | 2.01x | 0.70x | 40.00x | 19.9 |" in text
+    assert "| from disk, training | 3.95x |  | 4.00x | 1.0 |" in text
+    assert "2 cores of Abacus 3, no GPU" in " ".join(text.split())
+    assert "[study.md](study.md)" in text
+    assert "old" not in text
+    page = (tmp_path / "study.md").read_text()
+    for target in ("charts/generate_processes.png", "charts/train_epochs.png"):
+        assert f"]({target})" in page
+        assert (tmp_path / target).read_bytes().startswith(b"\x89PNG")
+
+
+def save_record(folder: Path, benchmark: str, rows: list[Row]) -> None:
+    machine = {"processor": "Abacus 3", "cores": 2, "system": "Linux", "python": "3.11"}
+    machine |= {"backend": "jax", "gpus": [], "versions": {"keras": "3.15"}}
+    date = "2026-11-25T10:00:00+00:00"
+    folder.mkdir()
+    record = Record(benchmark, benchmark, "a few", False, {}, machine, date, False, rows)
+    record.save(folder / "results.json")
+
+
+def test_missing_study_is_named(tmp_path):
+    command = [sys.executable, str(REPORT), "--study", str(tmp_path / "nowhere")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 TURNS = """

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import doctest
 import inspect
+import os
 import re
+import subprocess
+import sys
 from importlib import import_module
 
 import pytest
@@ -32,6 +35,22 @@ def test_examples_run(module):
     result = doctest.testmod(import_module(module))
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_the_studys_notebook_runs_from_top_to_bottom(tmp_path):
+    command = [sys.executable, ROOT / "docs" / "study.py", "--quick"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    speedup = float(re.search(r"^1 threads: .* s, ([\d.]+)x$", done.stdout, re.MULTILINE)[1])
+    assert speedup > 2  # a tenth of what is usual: a busy machine must not make this fail
+    assert re.search(r"^batches of 256: .*x$", done.stdout, re.MULTILINE)
+    assert "input: model waited" in done.stdout
+    assert "fastaug, cached: " in done.stdout
+    charts = {path.name for path in (tmp_path / "fastaug-study").iterdir()}
+    assert {"preview.png", "generation.png", "Generator-256.png"} <= charts
 
 
 def test_readme_shows_what_describe_prints(capsys):

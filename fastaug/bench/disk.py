@@ -16,7 +16,18 @@ from fastaug.bench.data import Photos
 from fastaug.bench.models import photo_model
 from fastaug.bench.pool_method import flow_from_directory as flow_by_pool
 from fastaug.bench.pool_method import pool_of
-from fastaug.bench.record import ALONE, KERAS, LABELS, OURS, OURS_CACHED, POOL, Record, Row, Run
+from fastaug.bench.record import (
+    ALONE,
+    KERAS,
+    LABELS,
+    OURS,
+    OURS_CACHED,
+    POOL,
+    TRAINING,
+    Record,
+    Row,
+    Run,
+)
 from fastaug.bench.run import Contender, Screen, interruptible, run_rounds
 from fastaug.bench.training import SameBatches, Trainee
 from fastaug.generator import Generator
@@ -25,7 +36,6 @@ from fastaug.options import usable_cores
 FUNCTION: dict[str, Any] = {"preprocessing_function": study.preprocess}
 OPTIONS = study.TRAIN | FUNCTION
 READING = "reading and augmenting, nothing is trained"
-TRAINING = "training"
 
 
 def run(record: Record, photos: Photos, rounds: int, epochs: int, screen: Screen) -> None:

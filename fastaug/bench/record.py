@@ -11,6 +11,7 @@ from typing import Any
 KERAS, POOL, OURS, OURS_FUSED, OURS_CACHED, ALONE = (
     *("keras", "pool", "fastaug", "fastaug_tf", "fastaug_cache", "alone"),
 )
+TRAINING = "training"  # the group of `disk` that the study knows, too
 LABELS = {
     KERAS: "Keras ImageDataGenerator",
     POOL: "2017's process pool",

@@ -9,7 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from fastaug.batch_iterator import BatchIterator
 from fastaug.bench.record import Run
+from fastaug.input_stats import InputStats
 from fastaug.monitor import SystemMonitor
 
 CURVE_POINTS = 400
@@ -85,6 +87,7 @@ class Trainee:
         """
         for variable, value in zip(self._variables(), self._state, strict=True):
             variable.assign(value)
+        watching = [InputStats(training)] if isinstance(training, BatchIterator) else []
         monitor, clock = SystemMonitor(), EpochClock()
         try:
             # Both end with the last epoch: TensorFlow takes its time to throw away what it had
@@ -94,7 +97,7 @@ class Trainee:
                 validation_data=validation,
                 epochs=epochs,
                 verbose=0,
-                callbacks=[monitor, clock],
+                callbacks=[monitor, clock, *watching],
             ).history
         finally:
             monitor.stop()
