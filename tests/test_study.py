@@ -355,6 +355,17 @@ def test_another_backend_comes_too_late(monkeypatch, tmp_path, capsys):
     assert "runs on jax already" in capsys.readouterr().err
 
 
+def wait_for_the_second_pool(process: psutil.Process) -> None:
+    """Return when Keras has been measured: after the pool of the comparison comes another one."""
+    seen: set[int] = set()
+    while len(seen) <= min(2, usable_cores()):
+        for child in process.children():
+            with contextlib.suppress(psutil.Error):  # it has just ended
+                if any("spawn_main" in word for word in child.cmdline()):
+                    seen.add(child.pid)
+        time.sleep(0.02)
+
+
 def test_ctrl_c_keeps_what_has_been_measured(tmp_path, npz):
     command = [sys.executable, "-m", "fastaug", "bench", "generate", "--rounds", "1000"]
     command += ["--quick", "--data", str(npz), "--output", str(tmp_path), "--backend", "jax"]
@@ -362,18 +373,13 @@ def test_ctrl_c_keeps_what_has_been_measured(tmp_path, npz):
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    parent = psutil.Process(process.pid)
-    seen: set[int] = set()
-    # One pool for the comparison before, then another one: Keras has been measured.
-    while len(seen) <= min(2, usable_cores()):
-        for child in parent.children():
-            with contextlib.suppress(psutil.Error):  # it has just ended
-                if any("spawn_main" in word for word in child.cmdline()):
-                    seen.add(child.pid)
-        time.sleep(0.02)
-    time.sleep(0.5)
-    os.kill(process.pid, signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    try:
+        wait_for_the_second_pool(psutil.Process(process.pid))
+        time.sleep(0.5)
+        os.kill(process.pid, signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     record = load_record(tmp_path / "results.json")
