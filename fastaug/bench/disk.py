@@ -35,6 +35,7 @@ from fastaug.options import usable_cores
 
 FUNCTION: dict[str, Any] = {"preprocessing_function": study.preprocess}
 OPTIONS = study.TRAIN | FUNCTION
+READING_S = 2.0  # single passes over few files say little
 READING = "reading and augmenting, nothing is trained"
 
 
@@ -90,12 +91,11 @@ def check_two_classes(training: Any) -> None:
 
 
 def read(contender: str, count: int, photos: Photos) -> Run:
-    """Take one pass of batches, two with a cache; its processes have made one batch before."""
+    """Take passes of batches for a while, at least one; with a cache, one more before."""
     with feeding(contender, count, photos) as (training, _):
-        next(training)
-        training.reset()
-        seconds = []
-        for _ in range(1 + _warm(contender)):
+        next(training)  # its processes have begun
+        seconds: list[float] = []
+        while len(seconds) <= _warm(contender) or sum(seconds) < READING_S:
             started = perf_counter()
             for _ in range(len(training)):
                 next(training)
