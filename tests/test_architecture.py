@@ -45,11 +45,14 @@ RANKS = [
     "fastaug.catalog",
     "fastaug.paths",
     "fastaug.decode",
+    "fastaug.headers",
+    "fastaug.duplicates",
     "fastaug.shared_memory",
     "fastaug.worker",
     "fastaug.worker_process",
     "fastaug.crew",
     "fastaug.workers",
+    "fastaug.unreadable",
     "fastaug.cache",
     "fastaug.cache_files",
     "fastaug.disk_cache",
@@ -61,6 +64,7 @@ RANKS = [
     "fastaug.substitutes",
     "fastaug.read_ahead",
     "fastaug.options",
+    "fastaug.scan",
     "fastaug.readers",
     "fastaug.batch_iterator",
     "fastaug.array_iterator",
@@ -93,6 +97,7 @@ RANKS = [
     "fastaug.commands.arguments",
     "fastaug.commands.demo",
     "fastaug.commands.bench",
+    "fastaug.commands.scan",
     "fastaug.cli",
     "fastaug.__main__",
 ]
@@ -100,6 +105,7 @@ RANK = {module: rank for rank, module in enumerate(RANKS)}
 PIXELS = {"numba", "fastaug.kernels", "fastaug.pipeline", "fastaug.geometry"}
 FILES = (
     *("catalog", "paths", "decode", "shared_memory", "worker", "worker_process", "crew", "workers"),
+    *("headers", "duplicates", "unreadable"),
     *("cache", "cache_files", "disk_cache", "sources", "cached_source"),
 )
 
