@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 
 import fastaug
-from fastaug.commands import bench, demo, scan
+from fastaug.commands import bench, demo, scan, stats
 from fastaug.errors import WorkerError
 
-COMMANDS = (demo, bench, scan)
+COMMANDS = (demo, bench, scan, stats)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -70,6 +70,7 @@ RANKS = [
     "fastaug.array_iterator",
     "fastaug.file_iterators",
     "fastaug.flows",
+    "fastaug.statistics_file",
     "fastaug.statistics",
     "fastaug.describe",
     "fastaug.generator",
@@ -77,6 +78,7 @@ RANKS = [
     "fastaug.system_sample",
     "fastaug.monitor_plot",
     "fastaug.monitor",
+    "fastaug.folder_statistics",
     "fastaug.demo",
     "fastaug.bench",
     "fastaug.bench.study",
@@ -98,6 +100,7 @@ RANKS = [
     "fastaug.commands.demo",
     "fastaug.commands.bench",
     "fastaug.commands.scan",
+    "fastaug.commands.stats",
     "fastaug.cli",
     "fastaug.__main__",
 ]
