@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.cache import default_cache_bytes
+from fastaug.catalog import list_images
 from fastaug.decode import Target
 from fastaug.errors import DecodeError, check_flag, check_number
 from fastaug.file_iterators import DirectoryIterator, checked_target
@@ -24,7 +25,8 @@ from fastaug.substitutes import Unreadable
 
 Numbers = NDArray[np.float64]
 
-_BATCH_VALUES, _BATCH_FILES = 2**23, 512  # at most; 64 MB in float64
+_BATCH_VALUES, _BATCH_FILES = 2**23, 512  # at most
+_PIECE_VALUES = 2**17  # of a batch at a time: 1 MB in float64, which stays in the cache
 # Of (values, values) float64 at a time: sums, eigenvectors, and twice that for LAPACK's work.
 _MATRICES = 5
 
@@ -89,6 +91,7 @@ def fit_folder(
     check_number("zca_epsilon", zca_epsilon, minimum=0)
     if rescale is not None:
         check_number("rescale", rescale)
+        rescale = float(rescale) or None  # as in `fit`, a factor of 0 is none
     target = checked_target(target_size, color_mode, interpolation, False)
     if zca:
         _check_memory(*target.slot_shape)
@@ -107,8 +110,7 @@ def fit_folder(
         "interpolation": interpolation,
         "skipped": len(skipped),
     }
-    # As in `fit`, a factor of 0 is none.
-    return FolderStatistics(sums.statistics(rescale or None, float(zca_epsilon), source), skipped)
+    return FolderStatistics(sums.statistics(rescale, float(zca_epsilon), source), skipped)
 
 
 def _check_memory(height: int, width: int, channels: int) -> None:
@@ -132,7 +134,7 @@ class _Images(DirectoryIterator):
 
 def _open(directory: str | Path, generator: Generator, target: Target) -> _Images:
     folder, classes = Path(directory), None
-    if folder.is_dir() and not any(entry.is_dir() for entry in folder.iterdir()):
+    if folder.is_dir() and not _has_folders(folder) and list_images(str(folder)):
         folder = folder.resolve()  # images only: one class of the folder above
         folder, classes = folder.parent, [folder.name]
     return _Images(
@@ -149,6 +151,10 @@ def _open(directory: str | Path, generator: Generator, target: Target) -> _Image
         data_format="channels_last",
         dtype="float32",
     )
+
+
+def _has_folders(folder: Path) -> bool:
+    return any(entry.is_dir() for entry in folder.iterdir())
 
 
 class _Moments:
@@ -191,6 +197,13 @@ class _Moments:
         self.mean += step * (count / total)
         self.count = total
 
+    def of_groups(self, width: int) -> tuple[Numbers, Numbers]:
+        """Return means and mean squares of deviations where columns k, k + width, ... are one."""
+        means = self.mean.reshape(-1, width)
+        mean = means.mean(axis=0)
+        squares = self.deviations.reshape(-1, width).sum(axis=0) / self.count
+        return mean, (squares + np.square(means - mean).sum(axis=0)) / len(means)
+
     def products_about(self, center: Numbers) -> Numbers:
         """Return the sums of products, (width, width), of deviations from another center."""
         step = self.mean - center
@@ -199,9 +212,10 @@ class _Moments:
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """The moments of the channels, and those of whole images if they are asked for."""
+    """The moments of lines of pixels, and those of whole images if they are asked for."""
 
-    channels: _Moments
+    channels: int
+    lines: _Moments
     images: _Moments | None
     count: int  # of images
 
@@ -210,16 +224,17 @@ class _Sums:
     ) -> Statistics:
         """Return what `fit` finds; `rescale` is done here, which is the same by then."""
         factor = rescale or 1.0
+        mean, variance = self.lines.of_groups(self.channels)
         whitening = None
         if self.images is not None:
             # `fit` centres the values of a channel, not each on its own.
-            center = np.resize(self.channels.mean, self.images.mean.shape)
+            center = np.resize(mean, self.images.mean.shape)
             products = self.images.products_about(center) * factor**2
             whitening = whitening_of_products(products, self.count, zca_epsilon)
         return Statistics(
-            channels=len(self.channels.mean),
-            mean=self.channels.mean * factor,
-            std=np.sqrt(self.channels.deviations / self.channels.count) * abs(factor),
+            channels=self.channels,
+            mean=mean * factor,
+            std=np.sqrt(variance) * abs(factor),
             whitening=whitening,
             zca_epsilon=None if whitening is None else zca_epsilon,
             rescale=rescale,
@@ -230,22 +245,27 @@ class _Sums:
 
 def _summed(images: _Images, target: Target, zca: bool, progress: bool) -> _Sums:
     """Read all images once."""
-    values, channels = math.prod(target.slot_shape), target.slot_shape[2]
-    of_channels = _Moments(channels, products=False)
+    height, width, channels = target.slot_shape
+    values = height * width * channels
+    # NumPy is slow along an axis of three: a line of pixels is one sample, channels come last.
+    lines = _Moments(width * channels, products=False)
     of_images = _Moments(values, products=True) if zca else None
     paths, count = FilePaths(images.filepaths), 0
     with progress_bar("Reading", images.n, shown=progress) as done:
         for first in range(0, images.n, images.batch_size):
             batch = _next_batch(images)
             broken = {one.path for one in images.errors}
-            kept = [paths[first + i] not in broken for i in range(len(batch))]
-            pixels = batch[kept].astype(np.float64)
-            count += len(pixels)
+            if broken:
+                batch = batch[[paths[first + i] not in broken for i in range(len(batch))]]
+            count += len(batch)
             if of_images is not None:
-                of_images.add(pixels.reshape(-1, values).copy())
-            of_channels.add(pixels.reshape(-1, channels))
+                of_images.add(batch.reshape(len(batch), values).astype(np.float64))
+            samples = batch.reshape(-1, width * channels)
+            piece = max(1, _PIECE_VALUES // samples.shape[1])
+            for start in range(0, len(samples), piece):
+                lines.add(samples[start : start + piece].astype(np.float64))
             done(len(batch))
-    return _Sums(of_channels, of_images, count)
+    return _Sums(channels, lines, of_images, count)
 
 
 def _next_batch(images: _Images) -> NDArray[np.float32]:

@@ -125,7 +125,7 @@ def load_statistics(generator: Generator, path: str | Path) -> None:
         whitening = found.whitening
         if generator.data_format == "channels_first":
             whitening = _reordered(whitening, len(whitening) // found.channels, found.channels)
-        generator.zca_whitening_matrix = whitening.astype(dtype)
+        generator.zca_whitening_matrix = whitening
 
 
 def save_statistics(generator: Generator, path: str | Path) -> None:

@@ -66,8 +66,13 @@ def write_statistics(path: str | Path, statistics: Statistics) -> None:
     ------
     OSError
         If it can't be written; then there is no new file, and an old one stays as it was.
+    ValueError
+        If a number is not finite.
     """
     whitening = statistics.whitening
+    for numbers in (statistics.mean, statistics.std, whitening):
+        if numbers is not None and not np.isfinite(numbers).all():
+            raise ValueError("statistics that are not finite can't be saved (is zca_epsilon 0?)")
     document = {
         "format": FORMAT,
         "version": VERSION,
