@@ -52,6 +52,9 @@ def fit_folder(
     rescale: float | None = None,
     zca: bool = False,
     zca_epsilon: float = 1e-6,
+    keep_aspect_ratio: bool = False,
+    exif_transpose: bool = False,
+    scale_16bit: bool = False,
     skip_errors: bool = False,
     workers: int | None = None,
     timeout: float = TIMEOUT_S,
@@ -69,6 +72,8 @@ def fit_folder(
         The factor of the generator that will use the statistics.
     zca, zca_epsilon
         Whether to make the ZCA whitening matrix, too, and what is added to its singular values.
+    keep_aspect_ratio, exif_transpose, scale_16bit
+        As for `flow_from_directory` and `Generator`.
     skip_errors
         Whether files that can't be read are left out.  False: the first one is an error.
     workers, timeout
@@ -92,11 +97,17 @@ def fit_folder(
     if rescale is not None:
         check_number("rescale", rescale)
         rescale = float(rescale) or None  # as in `fit`, a factor of 0 is none
-    target = checked_target(target_size, color_mode, interpolation, False)
+    target = checked_target(target_size, color_mode, interpolation, keep_aspect_ratio)
     if zca:
         _check_memory(*target.slot_shape)
     generator = Generator(
-        workers=workers, timeout=timeout, on_error="skip" if skip_errors else "raise"
+        data_format="channels_last",
+        dtype="float32",
+        workers=workers,
+        timeout=timeout,
+        on_error="skip" if skip_errors else "raise",
+        exif_transpose=exif_transpose,
+        scale_16bit=scale_16bit,
     )
     with _open(directory, generator, target) as images:
         if not images.n:
@@ -108,6 +119,9 @@ def fit_folder(
         "target_size": [target.height, target.width],
         "color_mode": color_mode,
         "interpolation": interpolation,
+        "keep_aspect_ratio": bool(keep_aspect_ratio),
+        "exif_transpose": bool(exif_transpose),
+        "scale_16bit": bool(scale_16bit),
         "skipped": len(skipped),
     }
     return FolderStatistics(sums.statistics(rescale, float(zca_epsilon), source), skipped)
@@ -143,6 +157,7 @@ def _open(directory: str | Path, generator: Generator, target: Target) -> _Image
         target_size=(target.height, target.width),
         color_mode=target.color_mode,
         interpolation=target.interpolation,
+        keep_aspect_ratio=target.keep_aspect_ratio,
         classes=classes,
         class_mode=None,
         batch_size=max(1, min(_BATCH_FILES, _BATCH_VALUES // math.prod(target.slot_shape))),

@@ -43,11 +43,12 @@ class Generator(Flows):
     Parameters
     ----------
     featurewise_center, featurewise_std_normalization
-        Subtract the data set's mean, divide by its standard deviation, per channel; needs `fit`.
+        Subtract the data set's mean, divide by its standard deviation, per channel; needs `fit` or
+        `load_statistics`.
     samplewise_center, samplewise_std_normalization
         Subtract each image's own mean, divide by its own standard deviation.
     zca_whitening, zca_epsilon
-        Apply ZCA whitening; needs `fit`.
+        Apply ZCA whitening; needs `fit` or `load_statistics`.
     rotation_range
         Largest rotation, in degrees, either way.
     width_shift_range, height_shift_range

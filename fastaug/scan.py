@@ -87,7 +87,7 @@ class FolderReport:
     unreadable
         Files that can't be decoded.
     ignored
-        Files and folders that `flow_from_directory` passes over.
+        Files that `flow_from_directory` passes over; folders, whose paths end with "/", too.
     duplicates
         Groups of files with the same bytes; empty files don't count.
     """
@@ -174,8 +174,8 @@ def scan_folder(
     if workers is not None:
         check_integer("workers", workers, minimum=1)
     listings = [_list(str(one)) for one in (folder, other) if one is not None]
-    if len(listings) == 2 and os.path.samefile(*(one.folder for one in listings)):  # noqa: PTH121
-        raise ValueError(f"{str(folder)!r} and {str(other)!r} are the same folder")
+    if other is not None:
+        _check_apart(Path(folder), Path(other))
     reading = [
         _read_all(listing, workers or usable_cores(), timeout, progress) for listing in listings
     ]
@@ -187,6 +187,15 @@ def scan_folder(
         for listing, (headers, unreadable) in zip(listings, reading, strict=True)
     )
     return ScanReport(tuple(reports), tuple(_leaks(listings, groups)))
+
+
+def _check_apart(folder: Path, other: Path) -> None:
+    """Raise a ValueError if one folder is the other, or is in it: all would be in both."""
+    one, two = folder.resolve(), other.resolve()
+    if one.is_relative_to(two) or two.is_relative_to(one):
+        raise ValueError(
+            f"{str(folder)!r} and {str(other)!r} can't be compared: one is the other, or lies in it"
+        )
 
 
 def _list(folder: str) -> _Listing:
@@ -297,9 +306,10 @@ def _ignored(listing: _Listing) -> Iterator[Problem]:
     with os.scandir(listing.folder) as entries:
         others = {*(entry.name for entry in entries)} - known - {*listing.classes}
     for name in sorted(others):
-        folder = os.path.isdir(os.path.join(listing.folder, name))  # noqa: PTH112, PTH118
-        why = "not in a class folder" if listing.classes else extensions
-        yield Problem(name, "a folder without images" if folder else why)
+        if os.path.isdir(os.path.join(listing.folder, name)):  # noqa: PTH112, PTH118
+            yield Problem(f"{name}/", "a folder without images")
+        else:
+            yield Problem(name, "not in a class folder" if listing.classes else extensions)
     refused: list[OSError] = []
     for top in listing.classes:
         walk = os.walk(os.path.join(listing.folder, top), onerror=refused.append)  # noqa: PTH118
@@ -308,10 +318,11 @@ def _ignored(listing: _Listing) -> Iterator[Problem]:
             inside = os.path.relpath(parent, listing.folder)
             for name in folders:
                 if os.path.islink(os.path.join(parent, name)):  # noqa: PTH114, PTH118
-                    yield Problem(os.path.join(inside, name), "a linked folder")  # noqa: PTH118
+                    path = os.path.join(inside, name)  # noqa: PTH118
+                    yield Problem(f"{path}/", "a linked folder")
             for name in sorted(files):
                 if (path := os.path.join(inside, name)) not in known:  # noqa: PTH118
                     yield Problem(path, extensions)
     for error in refused:
         path = os.path.relpath(error.filename, listing.folder)
-        yield Problem(path, f"can't be listed: {error.strerror}")
+        yield Problem(f"{path}/", f"can't be listed: {error.strerror}")

@@ -7,6 +7,7 @@ import os
 import stat
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from conftest import make_images
@@ -110,6 +111,41 @@ def test_statistics_by_processes_and_another_interpolation(folder, tmp_path):
     found = fit_folder(folder, size, interpolation="bilinear", workers=2)
     x = by_pillow(folder, size, interpolation="bilinear")
     assert_same(*both(found, tmp_path / "s.json", x, **STANDARD, dtype="float64"), EXACT)
+
+
+def test_options_of_reading_are_followed(tmp_path):
+    (tmp_path / "train" / "a").mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for number, image in enumerate(make_images(4, 9, 16, 3)):
+        path = tmp_path / "train" / "a" / f"{number}.tif"
+        Image.fromarray(image[..., 0] * np.uint16(200)).save(path, exif=exif)
+    read = {"color_mode": "grayscale", "keep_aspect_ratio": True}
+    options = {"exif_transpose": True, "scale_16bit": True}
+    found = fit_folder(tmp_path / "train", (7, 11), workers=0, zca=True, **read, **options)
+    plain = Generator(**options, dtype="float64", workers=0).flow_from_directory
+    x = next(plain(tmp_path / "train", (7, 11), class_mode=None, shuffle=False, **read))
+    fitted, loaded = both(found, tmp_path / "s.json", x, **WHITE, **options, dtype="float64")
+    assert_same(fitted, loaded, EXACT)
+    theirs, ours = fitted.zca_whitening_matrix, loaded.zca_whitening_matrix
+    assert_allclose(ours, theirs, atol=WHITENING * np.abs(theirs).max())
+    assert x.max() < 256
+
+
+@pytest.fixture
+def channels_first():
+    keras.config.set_image_data_format("channels_first")
+    keras.config.set_floatx("float16")
+    yield
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+
+
+def test_settings_of_keras_change_nothing(folder, channels_first):
+    found = fit_folder(folder, (7, 11), workers=0).statistics
+    x = by_pillow(folder, (7, 11))
+    assert_allclose(found.mean, x.mean(axis=(0, 1, 2)), rtol=EXACT)
+    assert_allclose(found.std, x.std(axis=(0, 1, 2)), rtol=EXACT)
 
 
 def test_many_batches_are_merged(folder, tmp_path, monkeypatch):

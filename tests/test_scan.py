@@ -133,7 +133,7 @@ def test_what_flow_from_directory_passes_over_is_told(mixed):
         Problem("loose.jpg", "not in a class folder"),
         Problem("notes.txt", "not in a class folder"),
         Problem("cat/other.webp", OTHER_EXTENSION),
-        Problem("dog/linked", "a linked folder"),
+        Problem("dog/linked/", "a linked folder"),
     )
 
 
@@ -220,7 +220,7 @@ def test_folder_of_images_only_has_no_classes(tmp_path):
     (report,) = scan_folder(tmp_path / "flat").folders
     assert (report.images, report.class_indices, report.class_weight) == (3, {}, {})
     assert report.duplicates == (Copies(("b.jpg", "c.png"), ()),)
-    assert [one.path for one in report.ignored] == ["notes.txt", "nothing"]
+    assert [one.path for one in report.ignored] == ["notes.txt", "nothing/"]
 
 
 def test_folder_without_anything_is_no_error(tmp_path, capsys):
@@ -332,9 +332,20 @@ def test_bad_options_are_named(tmp_path, options, message):
         scan_folder(tmp_path, **options)
 
 
-def test_folder_is_not_compared_with_itself(tmp_path):
-    with pytest.raises(ValueError, match="same folder"):
-        scan_folder(tmp_path, tmp_path / "." / "")
+def test_folder_is_not_compared_with_itself_or_its_parts(tmp_path):
+    (tmp_path / "part").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "part", target_is_directory=True)
+    for other in (".", "part", "link"):
+        for folders in ((tmp_path, tmp_path / other), (tmp_path / other, tmp_path)):
+            with pytest.raises(ValueError, match="can't be compared"):
+                scan_folder(*folders)
+
+
+def test_decode_processes_that_do_not_start_are_told(tmp_path, monkeypatch, capsys):
+    draw_photos(tmp_path / "flat", ["a.jpg"])
+    monkeypatch.setattr(sys, "executable", "")
+    assert main(["scan", str(tmp_path / "flat")]) == 1
+    assert "could not start" in capsys.readouterr().err
 
 
 def test_exit_status_tells_of_unreadable_files(tmp_path, mixed, capsys):

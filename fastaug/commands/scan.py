@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fastaug.commands.arguments import positive, seconds
 
 if TYPE_CHECKING:
-    from fastaug.scan import Copies, FolderReport, Problem, ScanReport, Spread
+    from fastaug.scan import Copies, FolderReport, ScanReport, Spread
 
 JSON_VERSION = 1
 _LISTED = 10  # of files of a kind; --json has all
@@ -169,7 +169,7 @@ def _findings_of(folder: FolderReport) -> Iterable[str]:
             f"{_joined(one)} ({', '.join(map(_printable, one.classes))})" for one in across
         )
     if folder.ignored:
-        kinds = Counter(f"{_kind(one)} ({one.reason})" for one in folder.ignored)
+        kinds = Counter(f"{_kind(one.path)} ({one.reason})" for one in folder.ignored)
         yield f"{len(folder.ignored):,} in {where} are passed over by flow_from_directory:"
         yield from _some(f"{count:,} x {kind}" for kind, count in kinds.most_common())
     turned = sum(count for number, count in folder.orientations.items() if number != 1)
@@ -223,11 +223,11 @@ def _joined(copies: Copies) -> str:
     return ", ".join(map(_printable, copies.files))
 
 
-def _kind(problem: Problem) -> str:
+def _kind(path: str) -> str:
     """Return what files of a kind have in common, the end of their names; a folder's name."""
-    if "folder" in problem.reason and "class folder" not in problem.reason:
-        return _printable(problem.path)
-    suffix = os.path.splitext(problem.path)[1]  # noqa: PTH122
+    if path.endswith("/"):
+        return _printable(path)
+    suffix = os.path.splitext(path)[1]  # noqa: PTH122
     return f"*{_printable(suffix)}" if suffix else "no extension"
 
 

@@ -78,6 +78,9 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="JSON file for Generator.load_statistics"
     )
+    for name in ("keep-aspect-ratio", "exif-transpose", "scale-16bit"):
+        user = "flow_from_directory" if name == "keep-aspect-ratio" else "Generator"
+        parser.add_argument(f"--{name}", action="store_true", help=f"as in {user}")
     parser.add_argument(
         "--skip-errors",
         action="store_true",
@@ -123,6 +126,9 @@ def run(options: Namespace) -> int:
         rescale=options.rescale,
         zca=options.zca,
         zca_epsilon=options.zca_epsilon,
+        keep_aspect_ratio=options.keep_aspect_ratio,
+        exif_transpose=options.exif_transpose,
+        scale_16bit=options.scale_16bit,
         skip_errors=options.skip_errors,
         workers=options.workers,
         timeout=options.timeout,
