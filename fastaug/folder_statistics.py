@@ -27,8 +27,8 @@ Numbers = NDArray[np.float64]
 
 _BATCH_VALUES, _BATCH_FILES = 2**23, 512  # at most
 _PIECE_VALUES = 2**17  # of a batch at a time: 1 MB in float64, which stays in the cache
-# Of (values, values) float64 at a time: sums, eigenvectors, and twice that for LAPACK's work.
-_MATRICES = 5
+# Of (values, values) float64 at a time: the sums, a scaled copy, eigenvectors, and three for LAPACK.
+_MATRICES = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +89,7 @@ def fit_folder(
         If the folder is missing or is none.
     ValueError, TypeError
         For an argument out of range, a folder without images, or a whitening matrix that would
-        take more memory than there is.
+        take more than half of the memory that is free.
     """
     check_flag("zca", zca)
     check_flag("skip_errors", skip_errors)
@@ -269,6 +269,8 @@ def _summed(images: _Images, target: Target, zca: bool, progress: bool) -> _Sums
     with progress_bar("Reading", images.n, shown=progress) as done:
         for first in range(0, images.n, images.batch_size):
             batch = _next_batch(images)
+            done(len(batch))
+            # Others stand in the places of files that can't be read: out with them.
             broken = {one.path for one in images.errors}
             if broken:
                 batch = batch[[paths[first + i] not in broken for i in range(len(batch))]]
@@ -279,7 +281,6 @@ def _summed(images: _Images, target: Target, zca: bool, progress: bool) -> _Sums
             piece = max(1, _PIECE_VALUES // samples.shape[1])
             for start in range(0, len(samples), piece):
                 lines.add(samples[start : start + piece].astype(np.float64))
-            done(len(batch))
     return _Sums(channels, lines, of_images, count)
 
 

@@ -164,7 +164,7 @@ def scan_folder(
     FileNotFoundError, NotADirectoryError
         If a folder is missing or is none.
     ValueError
-        If the two folders are the same one, or an argument is out of range.
+        If one of two folders is the other, or lies in it, or an argument is out of range.
     WorkerError
         If decode processes can't be started.
     """
@@ -173,9 +173,9 @@ def scan_folder(
         raise ValueError(f"timeout={timeout!r} must be above 0 seconds")
     if workers is not None:
         check_integer("workers", workers, minimum=1)
-    listings = [_list(str(one)) for one in (folder, other) if one is not None]
     if other is not None:
         _check_apart(Path(folder), Path(other))
+    listings = [_list(str(one)) for one in (folder, other) if one is not None]
     reading = [
         _read_all(listing, workers or usable_cores(), timeout, progress) for listing in listings
     ]

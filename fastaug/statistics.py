@@ -1,7 +1,7 @@
 """Statistics of a data set, and their use on single arrays, in plain NumPy as Keras does it.
 
 Batches are standardised by the kernels; this is for `Generator.fit` and `Generator.standardize`,
-whose results must be Keras' to the last bit.
+whose results must be Keras' to the last bit, and for statistics that come from a file.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _whitening(images: Array, epsilon: float) -> Array:
 
 
 def whitening_of_products(products: Array, count: int, epsilon: float) -> Array:
-    """Return the same from sums of products, (values, values), over `count` centred images.
+    """Return the whitening matrix from sums of products, (values, values), of centred images.
 
     Singular values are square roots of these sums' eigenvalues: those below about 1e-8 of the
     largest one are lost in rounding, where `_whitening` keeps some digits of them in float64.

@@ -267,7 +267,7 @@ def test_folder_without_images_is_an_error(tmp_path):
 
 
 def test_too_large_whitening_tells_the_memory(folder):
-    with pytest.raises(ValueError, match=r"268,203 x 268,203 .*2,877\.3 GB"):
+    with pytest.raises(ValueError, match=r"268,203 x 268,203 .*3,452\.8 GB"):
         fit_folder(folder, (299, 299), zca=True)
 
 

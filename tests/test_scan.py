@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ON_LINUX, make_images
-from PIL import Image
+from PIL import Image, ImageFile
 from pools import Sabotage, alive, draw_photos, numbered, output_of, start_script, wait_for
 
 from fastaug import Generator, scan_folder
@@ -257,8 +257,10 @@ def test_real_photos_are_counted_as_their_readme_says(photos):
 
 
 def test_png_header_is_read_without_decoding(tmp_path, monkeypatch):
+    plain = save(tmp_path / "plain.png", 5, 8, 1)
     path = save(tmp_path / "turned.png", 5, 8, 1, exif=turned(8))
-    monkeypatch.setattr(Image.Image, "load", lambda _self: pytest.fail("decoded"))
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _self: pytest.fail("decoded"))
+    assert read_header(str(plain)) == ("PNG", "RGB", 8, 5, 1)
     assert read_header(str(path)) == ("PNG", "RGB", 8, 5, 8)
 
 
