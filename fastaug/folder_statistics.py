@@ -27,7 +27,7 @@ Numbers = NDArray[np.float64]
 
 _BATCH_VALUES, _BATCH_FILES = 2**23, 512  # at most
 _PIECE_VALUES = 2**17  # of a batch at a time: 1 MB in float64, which stays in the cache
-# Of (values, values) float64 at a time: the sums, a scaled copy, eigenvectors, and three for LAPACK.
+# Of (values, values) float64 at a time: sums, a scaled copy, eigenvectors, and three for LAPACK.
 _MATRICES = 6
 
 
