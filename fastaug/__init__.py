@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from fastaug.errors import WorkerError as WorkerError
     from fastaug.file_iterators import DataFrameIterator as DataFrameIterator
     from fastaug.file_iterators import DirectoryIterator as DirectoryIterator
+    from fastaug.folder_statistics import fit_folder as fit_folder
     from fastaug.generator import Generator as Generator
     from fastaug.input_stats import InputStats as InputStats
     from fastaug.kernels.launch import set_num_threads as set_num_threads
     from fastaug.monitor import SystemMonitor as SystemMonitor
     from fastaug.preprocessing import batched as batched
+    from fastaug.scan import scan_folder as scan_folder
 
 __version__ = "0.1.0"
 
@@ -34,6 +36,8 @@ _HOME = {
     "SystemMonitor": "fastaug.monitor",
     "WorkerError": "fastaug.errors",
     "batched": "fastaug.preprocessing",
+    "fit_folder": "fastaug.folder_statistics",
+    "scan_folder": "fastaug.scan",
     "set_num_threads": "fastaug.kernels.launch",
     "transforms": "fastaug.transforms",
 }

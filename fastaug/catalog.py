@@ -87,6 +87,38 @@ def scan_directory(
     FileNotFoundError, NotADirectoryError
         If `directory` or the sub-folder of a class is missing, or is no folder.
     """
+    listing = list_classes(directory, classes, follow_links)
+    if any(name.lower().endswith(".tiff") for _, names in listing for name in names):
+        warnings.warn(
+            'Using ".tiff" files with multiple bands will cause distortion. '
+            "Please verify your output.",
+            stacklevel=4,
+        )
+    empty = [name for name, names in listing if not names]
+    if empty:
+        warnings.warn(
+            f"no images ({', '.join(EXTENSIONS)}) in {len(empty)} of the {len(listing)} class "
+            f"folders of {directory!r}: {listed(empty[:10])}",
+            stacklevel=4,
+        )
+    found = [_part(names, split) for _, names in listing]
+    numbers = np.repeat(np.arange(len(found), dtype=np.int32), [len(names) for names in found])
+    return Catalog(
+        directory=str(directory),
+        filenames=[name for names in found for name in names],
+        class_indices={name: number for number, (name, _) in enumerate(listing)},
+        classes=numbers,
+    )
+
+
+def list_classes(
+    directory: str, classes: Sequence[str] | None, follow_links: bool
+) -> list[tuple[str, list[str]]]:
+    """Return each class and the images below its sub-folder, relative to `directory`.
+
+    Classes come in the order of their numbers, files in that of Keras.  Parameters and errors are
+    those of `scan_directory`.
+    """
     root = Path(directory)
     _check_folder("directory", root)
     _check_classes(classes)
@@ -97,28 +129,14 @@ def scan_directory(
             classes = sorted(entry.name for entry in entries if _is_folder(entry))
     # Threads, because network disks let one wait; Keras does the same.
     with progress(f"Scanning {root.name or root}") as counted, ThreadPoolExecutor() as threads:
-        found = list(threads.map(partial(_list_class, root, follow_links, counted), classes))
-    if any(name.lower().endswith(".tiff") for names in found for name in names):
-        warnings.warn(
-            'Using ".tiff" files with multiple bands will cause distortion. '
-            "Please verify your output.",
-            stacklevel=4,
-        )
-    empty = [name for name, names in zip(classes, found, strict=True) if not names]
-    if empty:
-        warnings.warn(
-            f"no images ({', '.join(EXTENSIONS)}) in {len(empty)} of the {len(classes)} class "
-            f"folders of {directory!r}: {listed(empty[:10])}",
-            stacklevel=4,
-        )
-    found = [_part(names, split) for names in found]
-    numbers = np.repeat(np.arange(len(found), dtype=np.int32), [len(names) for names in found])
-    return Catalog(
-        directory=str(directory),
-        filenames=[name for names in found for name in names],
-        class_indices={name: number for number, name in enumerate(classes)},
-        classes=numbers,
-    )
+        found = threads.map(partial(_list_class, root, follow_links, counted), classes)
+        return list(zip(classes, found, strict=True))
+
+
+def list_images(directory: str) -> list[str]:
+    """Return the images that lie in a folder itself, by name."""
+    with progress(f"Scanning {Path(directory).name or directory}") as counted:
+        return sorted(_list_folder(directory, False, counted)[1])
 
 
 def _check_classes(classes: Any) -> None:

@@ -8,9 +8,10 @@ import sys
 from collections.abc import Sequence
 
 import fastaug
-from fastaug.commands import bench, demo, preview
+from fastaug.commands import bench, demo, preview, scan, stats
+from fastaug.errors import WorkerError
 
-COMMANDS = (demo, preview, bench)
+COMMANDS = (demo, scan, stats, preview, bench)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         status: int = options.run(options)
-    except (ImportError, OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError, WorkerError) as error:
         print(f"fastaug: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -8,6 +8,7 @@ neither numba nor keras.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import math
 import os
@@ -15,7 +16,7 @@ import stat
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import PIL
@@ -157,7 +158,7 @@ def decode_into(path: str, target: Target, memory: NDArray[np.uint8]) -> Decoded
     # Pillow's plug-ins raise whatever a broken file leads them to (SyntaxError, KeyError,
     # struct.error, DecompressionBombError, ...); all of it means that this file can't be read.
     except Exception as error:
-        raise DecodeError(path, _reason(error)) from error
+        raise DecodeError(path, reason_of(error)) from error
 
 
 def _decode_into(data: bytes, target: Target, memory: NDArray[np.uint8]) -> Decoded:
@@ -177,7 +178,8 @@ def _decode_into(data: bytes, target: Target, memory: NDArray[np.uint8]) -> Deco
     return Decoded(target.height, target.width, notice)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return what is wrong with a file, in words, from what was raised when it was read."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = str(error)
@@ -188,13 +190,21 @@ def _reason(error: Exception) -> str:
 
 
 def _read(path: str) -> bytes:
-    """Return a regular file's bytes; a FIFO would block for ever."""
+    with open_regular(path) as file:
+        return file.read()
+
+
+def open_regular(path: str) -> BinaryIO:
+    """Open a regular file; a FIFO would block for ever."""
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
     descriptor = os.open(path, flags)
-    with open(descriptor, "rb") as file:  # noqa: PTH123
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError("not a regular file")
-        return file.read()
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return open(descriptor, "rb")  # noqa: PTH123 - the caller closes it
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    raise ValueError("not a regular file")
 
 
 def _shortcut(data: bytes, target: Target, memory: NDArray[np.uint8]) -> NDArray[np.uint8] | None:

@@ -215,7 +215,7 @@ keep_aspect_ratio, dtype
         dtype: Any = None,
     ) -> None:
         data_format = checked_format(data_format)
-        target = _checked_target(target_size, color_mode, interpolation, keep_aspect_ratio)
+        target = checked_target(target_size, color_mode, interpolation, keep_aspect_ratio)
         check_one_of("class_mode", class_mode, DIRECTORY_CLASS_MODES)
         check_flag("follow_links", follow_links)
         self.split = split_of(subset, _validation_split(image_data_generator))
@@ -292,7 +292,7 @@ interpolation, keep_aspect_ratio, dtype, validate_filenames
         validate_filenames: bool = True,
     ) -> None:
         data_format = checked_format(data_format)
-        target = _checked_target(target_size, color_mode, interpolation, keep_aspect_ratio)
+        target = checked_target(target_size, color_mode, interpolation, keep_aspect_ratio)
         check_one_of("class_mode", class_mode, DATAFRAME_CLASS_MODES)
         check_flag("validate_filenames", validate_filenames)
         self.split = split_of(subset, _validation_split(image_data_generator))
@@ -342,7 +342,7 @@ def _class_labels(catalog: Catalog, class_mode: str | None, dtype: Any) -> Class
     return ClassLabels(catalog.classes, count, class_mode == "categorical", dtype)
 
 
-def _checked_target(
+def checked_target(
     target_size: Any, color_mode: str, interpolation: str, keep_aspect_ratio: bool
 ) -> Target:
     """Return the decoder's target, or raise an error that names the argument."""

@@ -30,7 +30,7 @@ from fastaug.options import (
 )
 from fastaug.pipeline import Array
 from fastaug.preview import Preview, preview_of
-from fastaug.statistics import fit_statistics, standardize
+from fastaug.statistics import fit_statistics, load_statistics, save_statistics, standardize
 from fastaug.transform_image import apply_parameters
 from fastaug.transforms import Transform
 
@@ -44,11 +44,12 @@ class Generator(Flows):
     Parameters
     ----------
     featurewise_center, featurewise_std_normalization
-        Subtract the data set's mean, divide by its standard deviation, per channel; needs `fit`.
+        Subtract the data set's mean, divide by its standard deviation, per channel; needs `fit` or
+        `load_statistics`.
     samplewise_center, samplewise_std_normalization
         Subtract each image's own mean, divide by its own standard deviation.
     zca_whitening, zca_epsilon
-        Apply ZCA whitening; needs `fit`.
+        Apply ZCA whitening; needs `fit` or `load_statistics`.
     rotation_range
         Largest rotation, in degrees, either way.
     width_shift_range, height_shift_range
@@ -357,6 +358,32 @@ class Generator(Flows):
             Seed of that augmentation; None draws from NumPy's global state.
         """
         fit_statistics(self, x, augment, rounds, seed)
+
+    def load_statistics(self, path: str | Path) -> None:
+        """Set `mean`, `std` and `zca_whitening_matrix` from a file, in place of `fit`.
+
+        Parameters
+        ----------
+        path
+            What `fastaug stats`, `fastaug.fit_folder` or `save_statistics` wrote.
+
+        Raises
+        ------
+        ValueError
+            If it is no such file, lacks what an option of this generator needs, or was made with
+            another `rescale` or `zca_epsilon`; nothing is set then.
+        """
+        load_statistics(self, path)
+
+    def save_statistics(self, path: str | Path) -> None:
+        """Write what `fit` has found to a JSON file, for `load_statistics`.
+
+        Raises
+        ------
+        ValueError
+            If there is nothing to write, or it was not set by `fit`.
+        """
+        save_statistics(self, path)
 
     def warn_of_quirks(self, height: int, width: int) -> None:
         """Warn, once, if quirks of Keras show in images of this size."""

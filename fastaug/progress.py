@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 Counted = Callable[[Iterable[Any]], Iterator[Any]]
 
 _PATIENCE_S = 2.0  # what is over sooner shows nothing
+_COUNT = "{desc}: {n:,} files"
 
 
 @contextlib.contextmanager
@@ -28,16 +30,36 @@ def progress(doing: str) -> Iterator[Counted]:
                 with lock:
                     seen += len(some)
                     if bar is None and time.monotonic() > show_at:
-                        bar = shown.enter_context(_bar(doing, seen))
+                        bar = shown.enter_context(_bar(doing, initial=seen, bar_format=_COUNT))
                     if bar is not None:
                         bar.update(seen - bar.n)
 
         yield counted
 
 
-def _bar(doing: str, seen: int) -> Any:
+@contextlib.contextmanager
+def progress_bar(doing: str, total: int, *, shown: bool) -> Iterator[Callable[[int], Any]]:
+    """Give a function that takes how many more files are done; show that where stderr is a screen.
+
+    Parameters
+    ----------
+    doing
+        What is done with the files.
+    total
+        How many there are.
+    shown
+        Whether to show anything at all.
+    """
+    if not (shown and total and sys.stderr.isatty()):
+        yield lambda _count: None
+        return
+    with _bar(doing, total=total, unit=" files") as bar:
+        yield bar.update
+
+
+def _bar(doing: str, **options: Any) -> Any:
     from tqdm import tqdm  # noqa: PLC0415 - most scans are over before they need it
 
     bar: Any = type("Bar", (tqdm,), {"monitor_interval": 0})  # no thread that outlives it
     bar.set_lock(threading.RLock())  # tqdm's own settles multiprocessing's start method
-    return bar(desc=doing, initial=seen, bar_format="{desc}: {n:,} files", leave=False)
+    return bar(desc=doing, leave=False, **options)

@@ -1,15 +1,17 @@
 """Statistics of a data set, and their use on single arrays, in plain NumPy as Keras does it.
 
 Batches are standardised by the kernels; this is for `Generator.fit` and `Generator.standardize`,
-whose results must be Keras' to the last bit.
+whose results must be Keras' to the last bit, and for statistics that come from a file.
 """
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastaug.array_iterator import check_images
 from fastaug.draws import batch_stream, draw_batch
@@ -17,6 +19,7 @@ from fastaug.errors import check_integer
 from fastaug.options import drawn_recipe_of, ranges_of
 from fastaug.pipeline import EPSILON, Array, Recipe, transform_images
 from fastaug.preprocessing import apply_mode, batched, mode_of
+from fastaug.statistics_file import Statistics, read_statistics, write_statistics
 
 if TYPE_CHECKING:
     from fastaug.generator import Generator
@@ -40,8 +43,7 @@ def fit_statistics(
     if augment:
         images = _augmented(generator, recipe, images, rounds, seed)
     axes = (0, generator.row_axis, generator.col_axis)
-    shape = [1, 1, 1]
-    shape[generator.channel_axis - 1] = images.shape[generator.channel_axis]
+    shape = _shape_of_channels(generator, images.shape[generator.channel_axis])
     if generator.featurewise_center:
         generator.mean = np.mean(images, axis=axes).reshape(shape)
         images -= generator.mean
@@ -75,6 +77,101 @@ def _whitening(images: Array, epsilon: float) -> Array:
     inverse = np.sqrt(count) / (singular_values + epsilon)
     whitening: Array = (left * inverse).dot(left.T)
     return whitening
+
+
+def whitening_of_products(products: Array, count: int, epsilon: float) -> Array:
+    """Return the whitening matrix from sums of products, (values, values), of centred images.
+
+    Singular values are square roots of these sums' eigenvalues: those below about 1e-8 of the
+    largest one are lost in rounding, where `_whitening` keeps some digits of them in float64.
+    """
+    squares, vectors = np.linalg.eigh(products)
+    kept = min(count, len(products))  # so many singular values have images in rows
+    singular_values = np.sqrt(np.maximum(squares[-kept:], 0))
+    vectors = vectors[:, -kept:]
+    whitening: Array = (vectors * (np.sqrt(count) / (singular_values + epsilon))).dot(vectors.T)
+    return whitening
+
+
+def load_statistics(generator: Generator, path: str | Path) -> None:
+    """Set a generator's statistics from a file; see `Generator.load_statistics`."""
+    found = read_statistics(path)
+    name = f"the statistics in {str(path)!r}"
+    # As in `fit`, a factor of 0 is none.
+    if not math.isclose(found.rescale or 1, generator.rescale or 1, rel_tol=1e-9):
+        raise ValueError(
+            f"{name} were made with rescale={found.rescale!r}, this generator has "
+            f"rescale={generator.rescale!r}; make them with the same one"
+        )
+    for option, value in (
+        ("featurewise_center", found.mean),
+        ("featurewise_std_normalization", found.std),
+        ("zca_whitening", found.whitening),
+    ):
+        if getattr(generator, option) and value is None:
+            raise ValueError(f"{name} lack what this generator's {option}=True needs")
+    if generator.zca_whitening and found.zca_epsilon != generator.zca_epsilon:
+        raise ValueError(
+            f"{name} were made with zca_epsilon={found.zca_epsilon!r}, this generator has "
+            f"zca_epsilon={generator.zca_epsilon!r}; make them with the same one"
+        )
+    dtype = drawn_recipe_of(generator).working_dtype
+    shape = _shape_of_channels(generator, found.channels)
+    if found.mean is not None:
+        generator.mean = found.mean.reshape(shape).astype(dtype)
+    if found.std is not None:
+        generator.std = found.std.reshape(shape).astype(dtype)
+    if found.whitening is not None:
+        whitening = found.whitening
+        if generator.data_format == "channels_first":
+            whitening = _reordered(whitening, len(whitening) // found.channels, found.channels)
+        generator.zca_whitening_matrix = whitening
+
+
+def save_statistics(generator: Generator, path: str | Path) -> None:
+    """Write a generator's statistics to a file; see `Generator.save_statistics`."""
+    sizes = [np.size(one) for one in (generator.mean, generator.std) if one is not None]
+    if not sizes:
+        raise ValueError("this generator has no statistics to save: call `fit` first")
+    channels = sizes[0]
+    for name in ("mean", "std"):
+        value = getattr(generator, name)
+        if value is not None and np.shape(value) != _shape_of_channels(generator, channels):
+            raise ValueError(
+                f"{name} has the shape {np.shape(value)}, not that of one number per channel, "
+                "which `fit` sets"
+            )
+    whitening = generator.zca_whitening_matrix
+    if whitening is not None and generator.data_format == "channels_first":
+        whitening = _reordered(whitening, channels, len(whitening) // channels)
+    write_statistics(
+        path,
+        Statistics(
+            channels=channels,
+            mean=_flat(generator.mean),
+            std=_flat(generator.std),
+            whitening=None if whitening is None else np.asarray(whitening, np.float64),
+            zca_epsilon=None if whitening is None else float(generator.zca_epsilon),
+            rescale=None if generator.rescale is None else float(generator.rescale),
+        ),
+    )
+
+
+def _shape_of_channels(generator: Generator, channels: int) -> tuple[int, ...]:
+    """Return the shape in which `fit` sets one number per channel."""
+    shape = [1, 1, 1]
+    shape[generator.channel_axis - 1] = channels
+    return tuple(shape)
+
+
+def _flat(value: Any) -> NDArray[np.float64] | None:
+    return None if value is None else np.asarray(value, np.float64).reshape(-1)
+
+
+def _reordered(matrix: Array, outer: int, inner: int) -> Array:
+    """Return a matrix of values in the order (inner, outer) for those in (outer, inner)."""
+    blocks = matrix.reshape(outer, inner, outer, inner).transpose(1, 0, 3, 2)
+    return np.ascontiguousarray(blocks).reshape(matrix.shape)
 
 
 def standardize(recipe: Recipe, x: Array) -> Array:

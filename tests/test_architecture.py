@@ -45,11 +45,14 @@ RANKS = [
     "fastaug.catalog",
     "fastaug.paths",
     "fastaug.decode",
+    "fastaug.headers",
+    "fastaug.duplicates",
     "fastaug.shared_memory",
     "fastaug.worker",
     "fastaug.worker_process",
     "fastaug.crew",
     "fastaug.workers",
+    "fastaug.unreadable",
     "fastaug.cache",
     "fastaug.cache_files",
     "fastaug.disk_cache",
@@ -61,6 +64,7 @@ RANKS = [
     "fastaug.substitutes",
     "fastaug.read_ahead",
     "fastaug.options",
+    "fastaug.scan",
     "fastaug.readers",
     "fastaug.waiting",
     "fastaug.keras_settings",
@@ -68,6 +72,7 @@ RANKS = [
     "fastaug.array_iterator",
     "fastaug.file_iterators",
     "fastaug.flows",
+    "fastaug.statistics_file",
     "fastaug.statistics",
     "fastaug.describe",
     "fastaug.destandardize",
@@ -80,6 +85,7 @@ RANKS = [
     "fastaug.monitor",
     "fastaug.advice",
     "fastaug.input_stats",
+    "fastaug.folder_statistics",
     "fastaug.demo",
     "fastaug.bench",
     "fastaug.bench.study",
@@ -101,6 +107,8 @@ RANKS = [
     "fastaug.commands.demo",
     "fastaug.commands.bench",
     "fastaug.commands.preview",
+    "fastaug.commands.scan",
+    "fastaug.commands.stats",
     "fastaug.cli",
     "fastaug.__main__",
 ]
@@ -108,6 +116,7 @@ RANK = {module: rank for rank, module in enumerate(RANKS)}
 PIXELS = {"numba", "fastaug.kernels", "fastaug.pipeline", "fastaug.geometry"}
 FILES = (
     *("catalog", "paths", "decode", "shared_memory", "worker", "worker_process", "crew", "workers"),
+    *("headers", "duplicates", "unreadable"),
     *("cache", "cache_files", "disk_cache", "sources", "cached_source"),
 )
 

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 import simplejpeg
-from conftest import make_images
+from conftest import ON_LINUX, make_images
 from PIL import Image, ImageFile
 
 from fastaug.decode import FORMATS, INTERPOLATIONS, Target, _decode_jpeg, decode_file
@@ -350,3 +350,11 @@ def test_photoshop_file_named_jpg_is_what_keras_reads(tmp_path):
 def test_avif_named_jpg_is_what_keras_reads(tmp_path):
     Image.fromarray(make_images(1, 8, 11, 3)[0]).save(tmp_path / "renamed.jpg", "AVIF")
     assert_equals_keras(tmp_path / "renamed.jpg", Target(13, 17, "rgb", "bilinear", False))
+
+
+@pytest.mark.skipif(not ON_LINUX, reason="counts open files in /proc")
+def test_folder_in_place_of_a_file_leaves_no_descriptor_open(tmp_path):
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(DecodeError, match="Is a directory"):
+        decode_file(str(tmp_path), Target(5, 7, "rgb", "nearest", False), np.empty((5, 7, 3), "u1"))
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
