@@ -11,11 +11,19 @@ from pathlib import Path
 
 from fastaug.bench.charts import draw_charts
 from fastaug.bench.record import Record, load_record
-from fastaug.bench.report import CAPTIONS, DPI, beside_2017, columns, said_date, verdicts, warnings
+from fastaug.bench.report import (
+    BESIDE_2017,
+    CAPTIONS,
+    DPI,
+    beside_2017,
+    columns,
+    said_date,
+    verdicts,
+    warnings,
+)
 
 BENCHMARKS = ("generate", "train", "disk")
 README_CHART = "generate", "processes"
-HEAD = ["the study's benchmark", "2017", "its method, here", "fastaug, here", "fastaug / 2017"]
 
 Table = Callable[[list[str], list[list[str]]], list[str]]
 Figure = Callable[[str], str]  # a chart's name -> its path, as the document links it
@@ -30,7 +38,13 @@ def section(records: list[Record], table: Table, link: Figure) -> list[str]:
     """Return the README's lines."""
     lines = [line for record in records for line in beside_2017(record)]
     name = "_".join(README_CHART)
-    return [*table(HEAD, lines), "", *where(records), "", f"![The study]({link(name)})"]
+    return [
+        *table(["benchmark", *BESIDE_2017[1:]], lines),
+        "",
+        *where(records),
+        "",
+        f"![The study]({link(name)})",
+    ]
 
 
 def page(records: list[Record], table: Table, link: Figure) -> list[str]:
@@ -58,8 +72,9 @@ def where(records: list[Record]) -> list[str]:
     return wrapped(
         f"{machine['cores']} cores of {machine['processor']}{gpus}, {machine['system']}, Python "
         f"{machine['python']}, {versions}, Keras on {machine['backend']}; {said_date(records[0])}. "
-        f"Data: {data}. Times faster than Keras' own generator, medians of rounds in turn. The "
-        "study: Keras 1.2 on six cores (twelve threads) and an NVIDIA TITAN X."
+        f"Data: {data}. Times faster than Keras' own generator, medians of rounds in turn; "
+        "“at most” is the model alone, which nothing that feeds it can exceed. The study: Keras "
+        "1.2 on six cores (twelve threads) and an NVIDIA TITAN X."
     )
 
 

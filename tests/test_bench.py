@@ -204,9 +204,9 @@ def test_report_writes_the_study(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "README.md").read_text()
-    assert text.startswith("before\n<!-- study:begin -->\n| the study's benchmark | 2017 |")
-    assert "| generation, function in Python | 2.01x | 0.70x | 40.00x | 19.9 |" in text
-    assert "| from disk, training | 3.95x |  | 4.00x | 1.0 |" in text
+    assert text.startswith("before\n<!-- study:begin -->\n| benchmark | the study, 2017 |")
+    assert "| generation, function in Python | 2.01x | 0.70x | 40.00x |  | 19.9 |" in text
+    assert "| from disk, training | 3.95x |  | 4.00x |  | 1.0 |" in text
     assert "2 cores of Abacus 3, no GPU" in " ".join(text.split())
     assert "[study.md](study.md)" in text
     assert "old" not in text

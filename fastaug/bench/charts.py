@@ -18,6 +18,7 @@ from fastaug.bench.record import (
     OURS_CACHED,
     OURS_FUSED,
     POOL,
+    SWEEP,
     Record,
     Row,
 )
@@ -42,10 +43,10 @@ def draw_charts(record: Record) -> dict[str, Figure]:
         for group in record.groups:
             figures["processes"] = by_count(record, group, study.SPEEDUP_BY_PROCESSES)
     elif record.benchmark == "train":
-        sizes = [group for group in record.groups if not is_sweep(group)]
+        sizes = [group for group in record.groups if not group.startswith(SWEEP)]
         if sizes:
             figures["epochs"] = bars(record, sizes, "seconds for an epoch")
-        for group in filter(is_sweep, record.groups):
+        for group in record.groups[len(sizes) :]:
             figures["workers"] = by_count(record, group, {})
     else:
         for number, group in enumerate(record.groups):
@@ -54,11 +55,6 @@ def draw_charts(record: Record) -> dict[str, Figure]:
     if watched:
         figures["utilisation"] = utilisation(watched)
     return figures
-
-
-def is_sweep(group: str) -> bool:
-    """Return whether a group compares numbers of workers."""
-    return group.startswith("workers")
 
 
 def by_count(record: Record, group: str, of_2017: dict[int, float]) -> Figure:

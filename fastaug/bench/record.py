@@ -11,6 +11,7 @@ from typing import Any
 KERAS, POOL, OURS, OURS_FUSED, OURS_CACHED, ALONE = (
     *("keras", "pool", "fastaug", "fastaug_tf", "fastaug_cache", "alone"),
 )
+SWEEP = "workers, "  # how the groups begin that compare numbers of workers
 TRAINING = "training"  # the group of `disk` that the study knows, too
 LABELS = {
     KERAS: "Keras ImageDataGenerator",

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fastaug.bench import study
-from fastaug.bench.charts import draw_charts, is_sweep
-from fastaug.bench.record import ALONE, OURS, OURS_CACHED, OURS_FUSED, POOL, TRAINING, Record
+from fastaug.bench.charts import draw_charts
+from fastaug.bench.record import ALONE, OURS, OURS_CACHED, OURS_FUSED, POOL, SWEEP, TRAINING, Record
 from fastaug.bench.run import HEAD, cells
 
 DPI = 120
@@ -94,6 +94,7 @@ def render(record: Record, pictures: list[tuple[str, str]]) -> str:
         verdicts=verdicts(record),
         head=head,
         groups=groups,
+        beside_head=BESIDE_2017,
         beside=beside_2017(record),
         reading=(*_READING[record.benchmark], _COMMON),
         pictures=pictures,
@@ -172,7 +173,7 @@ def _train_verdicts(record: Record) -> list[str]:
         if ours and alone and ours.seconds and alone.seconds:
             shares.append(alone.seconds / ours.seconds)
         speedup = _best_speedup(record, group, OURS)
-        if speedup is not None and not is_sweep(group):
+        if speedup is not None and not group.startswith(SWEEP):
             speedups.append(speedup)
     if not speedups:
         return []
@@ -198,15 +199,21 @@ def _disk_verdicts(record: Record) -> list[str]:
     return found
 
 
+BESIDE_2017 = (
+    *("", "the study, 2017", "its method, here", "fastaug, here", "at most, here"),
+    "fastaug over the study",
+)
+
+
 def beside_2017(record: Record) -> list[list[str]]:
-    """Return a line for each figure of the study: there, its method here, fastaug here, both."""
+    """Return a line for each figure of the study, with the columns of BESIDE_2017."""
     lines = []
     for title, group, contender, then in _figures_of_2017(record):
         pool, ours = (_best_speedup(record, group, name) for name in (POOL, contender))
-        if ours is None:
-            continue
-        said = "" if pool is None else f"{pool:.2f}x"
-        lines.append([title, f"{then:.2f}x", said, f"{ours:.2f}x", f"{ours / then:.1f}"])
+        most = _best_speedup(record, group.removeprefix(SWEEP), ALONE)
+        if ours is not None:
+            speedups = ["" if value is None else f"{value:.2f}x" for value in (pool, ours, most)]
+            lines.append([title, f"{then:.2f}x", *speedups, f"{ours / then:.1f}"])
     return lines
 
 
@@ -225,9 +232,9 @@ def _figures_of_2017(record: Record) -> list[tuple[str, str, str, float]]:
         found = [
             (f"training, {sizes[size]}", sizes[size], OURS, study.TRAIN_SPEEDUP[size])
             for size in sizes
-            if not is_sweep(sizes[size])
+            if not sizes[size].startswith(SWEEP)
         ]
-        sweeps = filter(is_sweep, record.groups)
+        sweeps = [group for group in record.groups if group.startswith(SWEEP)]
         return found + [
             (f"training, best of {group}", group, OURS, study.SWEEP_SPEEDUP) for group in sweeps
         ]

@@ -14,7 +14,7 @@ from fastaug.bench.data import Images
 from fastaug.bench.models import cifar_model
 from fastaug.bench.pool_method import flow as flow_by_pool
 from fastaug.bench.pool_method import pool_of
-from fastaug.bench.record import ALONE, KERAS, LABELS, OURS, POOL, Record, Row, Run
+from fastaug.bench.record import ALONE, KERAS, LABELS, OURS, POOL, SWEEP, Record, Row, Run
 from fastaug.bench.run import Contender, Screen, interruptible, run_rounds
 from fastaug.bench.training import SameBatches, Trainee
 from fastaug.generator import Generator
@@ -48,7 +48,7 @@ def run(record: Record, images: Images, rounds: int, epochs: int, screen: Screen
             run_rounds(
                 record, contenders(group, plan, images, size, epochs, trainee), rounds, screen
             )
-        group = f"workers, batches of {size}"
+        group = f"{SWEEP}batches of {size}"
         counts = range(1, cores + 1)
         plan = [(KERAS, 0), *((POOL, n) for n in counts), *((OURS, n) for n in counts)]
         run_rounds(record, contenders(group, plan, images, size, epochs, trainee), rounds, screen)

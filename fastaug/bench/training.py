@@ -18,16 +18,18 @@ CURVE_POINTS = 400
 _CURVES = ("cpu", "gpu_0")
 
 
-class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]
-    """Takes the time of each epoch: validation, and the wait for its first batch, included.
+class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Watches the machine, and takes the time of each epoch, from when it was made.
 
-    Keras says that an epoch begins when its first batch is there, so the first one counts from
-    when the clock was made.
+    So the wait for the first batch counts, and validation: Keras says that an epoch begins when its
+    first batch is there.  It ends with the last epoch, because TensorFlow takes its time to throw
+    away what it had read ahead.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.seconds: list[float] = []
+        self.monitor = SystemMonitor().start()
         self._last = perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -35,6 +37,10 @@ class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]
         now = perf_counter()
         self.seconds.append(now - self._last)
         self._last = now
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Keras has trained."""
+        self.monitor.stop()
 
 
 class SameBatches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -87,26 +93,24 @@ class Trainee:
         """
         for variable, value in zip(self._variables(), self._state, strict=True):
             variable.assign(value)
-        watching = [InputStats(training)] if isinstance(training, BatchIterator) else []
-        monitor, clock = SystemMonitor(), EpochClock()
+        input_stats = [InputStats(training)] if isinstance(training, BatchIterator) else []
+        watch = Watch()
         try:
-            # Both end with the last epoch: TensorFlow takes its time to throw away what it had
-            # read ahead.
             history = self._model.fit(
                 training,
                 validation_data=validation,
                 epochs=epochs,
                 verbose=0,
-                callbacks=[monitor, clock, *watching],
+                callbacks=[watch, *input_stats],
             ).history
         finally:
-            monitor.stop()
+            watch.monitor.stop()
         waits = history.get("input_wait")
         return Run(
-            clock.seconds,
+            watch.seconds,
             accuracy=float(history["val_accuracy"][-1]) if judge else None,
-            summary=monitor.summary(),
-            curves=curves_of(monitor),
+            summary=watch.monitor.summary(),
+            curves=curves_of(watch.monitor),
             input_wait=None if waits is None else float(np.mean(waits)),
         )
 
