@@ -31,6 +31,7 @@ from fastaug.bench.record import (
     KERAS,
     OURS,
     OURS_CACHED,
+    OURS_FUSED,
     POOL,
     Record,
     Row,
@@ -322,7 +323,7 @@ def test_disk_measures_all_and_reports(monkeypatch, tmp_path):
     assert run_small(monkeypatch, *arguments) == 0
     record = load_record(tmp_path / "report" / "results.json")
     reading, training = (record.of(group) for group in record.groups)
-    assert [row.contender for row in reading] == [KERAS, POOL, OURS, OURS_CACHED]
+    assert [row.contender for row in reading] == [KERAS, POOL, OURS, OURS_FUSED, OURS_CACHED]
     assert [row.contender for row in training] == [KERAS, POOL, OURS, OURS_CACHED, ALONE]
     assert all(len(run.epochs) == 2 for row in training for run in row.runs)
     assert all(row.images == 8 for row in record.rows)

@@ -22,6 +22,7 @@ from fastaug.bench.record import (
     LABELS,
     OURS,
     OURS_CACHED,
+    OURS_FUSED,
     POOL,
     TRAINING,
     Record,
@@ -56,19 +57,22 @@ def run(record: Record, photos: Photos, rounds: int, epochs: int, screen: Screen
     """
     cores = usable_cores()
     counts = [cores] if record.quick else range(1, cores + 1)
-    plan = [(KERAS, 0), *((POOL, n) for n in counts), (OURS, cores), (OURS_CACHED, cores)]
+    plan = [(KERAS, 0), *((POOL, n) for n in counts), (OURS, cores)]
+    cached = [(OURS_CACHED, cores)]
+    reading = [*plan, (OURS_FUSED, cores), *cached]
+    training = [*plan, *(cached if epochs > 1 else ()), (ALONE, 0)]
     with interruptible(record):
         screen.show("compiling the model")
-        with feeding(OURS, cores, photos) as (training, validation):
-            check_two_classes(training)
-            images = training.n
-            trainee = Trainee(photo_model(study.DISK_SIZE), training, validation)
+        with feeding(OURS, cores, photos) as (batches, validation):
+            check_two_classes(batches)
+            images = batches.n
+            trainee = Trainee(photo_model(study.DISK_SIZE), batches, validation)
         readers, trained = [], []
-        for contender, count in plan:
+        for contender, count in reading:
             fed = contender, count, photos
             row = Row(READING, contender, LABELS[contender], count, images, _warm(contender))
             readers.append(Contender(row, partial(read, *fed)))
-        for contender, count in [*plan[: None if epochs > 1 else -1], (ALONE, 0)]:
+        for contender, count in training:
             fed = contender, count, photos
             row = Row(TRAINING, contender, LABELS[contender], count, images, _warm(contender))
             trained.append(Contender(row, partial(train, *fed, epochs, trainee)))
@@ -122,7 +126,8 @@ def feeding(contender: str, count: int, photos: Photos) -> Iterator[tuple[Any, A
             pool = stack.enter_context(pool_of(count, OPTIONS | own))
             read: Any = partial(flow_by_pool, pool, OPTIONS | own)
         else:
-            read = kind(**OPTIONS, **own).flow_from_directory
+            function = {"preprocessing_function": "tf"} if contender == OURS_FUSED else {}
+            read = kind(**(OPTIONS | function | own)).flow_from_directory
         training = _open(read, photos.train, photos.split and "training")
         validating = kind(**FUNCTION, **own).flow_from_directory
         validation = _open(validating, photos.validation, photos.split and "validation")

@@ -14,6 +14,8 @@ from rich.table import Table
 
 from fastaug.bench.record import Record, Row, Run
 
+_WIDTH = 110  # of the table, with all its columns
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -28,7 +30,7 @@ class Screen:
 
     def __init__(self, record: Record, console: Console | None = None) -> None:
         self._record = record
-        self._console = console or Console()
+        self._console = console or _wide_console()
         self._live = Live(console=self._console, refresh_per_second=4)
 
     def __enter__(self) -> Screen:
@@ -80,6 +82,12 @@ def interruptible(record: Record) -> Iterator[None]:
         record.interrupted = True
 
 
+def _wide_console() -> Console:
+    """Return a console that doesn't wrap the table where it goes into a file."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDTH)
+
+
 HEAD = ("", "processes\nor threads", "seconds", "images/s", "speedup", "accuracy", "CPU", "waits")
 
 
@@ -90,7 +98,7 @@ def table_of(record: Record) -> Table:
     used = [any(line[column] for _, line in lines) or column < 2 for column in range(len(HEAD))]
     for column, name in enumerate(HEAD):
         if used[column]:
-            table.add_column(name, justify="right" if column else "left")
+            table.add_column(name, justify="right" if column else "left", no_wrap=not column)
     for number, (group, line) in enumerate(lines):
         if number == 0 or lines[number - 1][0] != group:
             table.add_section()

@@ -32,9 +32,10 @@ DATA = {
     "disk": "folder with train/ and validation/, or with class sub-folders of which a fifth is "
     "kept for validation; two classes; without it, photos are drawn",
 }
-# How much is done: as the study did, and with --quick.
-ROUNDS = {"generate": (5, 3), "train": (1, 1), "disk": (1, 1)}
-EPOCHS = {"train": (5, 1), "disk": (2, 2)}
+# How much is done: for long, and with --quick.  Epochs are few and rounds more, because a shared
+# machine is fast in one minute and slow in the next.
+ROUNDS = {"generate": (5, 3), "train": (3, 1), "disk": (2, 1)}
+EPOCHS = {"train": (2, 1), "disk": (2, 2)}
 BATCHES = (1000, 300)
 DRAWN_IMAGES = (50_000, 2048)  # of which the quick run takes as many from any data set
 QUICK_TEST = 512
