@@ -37,7 +37,7 @@ from fastaug.options import usable_cores
 FUNCTION: dict[str, Any] = {"preprocessing_function": study.preprocess}
 OPTIONS = study.TRAIN | FUNCTION
 READING_S = 2.0  # single passes over few files say little
-READING = "reading and augmenting, nothing is trained"
+READING = "reading, nothing is trained"
 
 
 def run(record: Record, photos: Photos, rounds: int, epochs: int, screen: Screen) -> None:
