@@ -1,4 +1,4 @@
-"""What a benchmark has measured, and its JSON.  Knows no other module but those of its facts."""
+"""What a benchmark has measured, and its JSON.  Knows no other module."""
 
 from __future__ import annotations
 
