@@ -11,7 +11,6 @@ from study import LARGE, SEED
 
 from fastaug import Generator
 from fastaug.draws import batch_stream, draw_batch
-from fastaug.options import ranges_of
 
 SIZE = 299
 NUMBERS = 8  # an image with the study's settings: turn, shifts, zooms, flips, channel shift
@@ -19,7 +18,7 @@ NUMBERS = 8  # an image with the study's settings: turn, shifts, zooms, flips, c
 
 def fastaug(count: int):
     """Draw all images' numbers at once."""
-    ranges = ranges_of(Generator(**LARGE))
+    ranges = Generator(**LARGE).ranges()
 
     def call(calls: int) -> Any:
         for _ in range(calls):

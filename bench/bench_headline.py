@@ -20,7 +20,7 @@ from study import SCALE
 
 from fastaug import Generator
 from fastaug.bench.study import preprocess
-from fastaug.options import usable_cores
+from fastaug.machine import usable_cores
 
 pytestmark = pytest.mark.benchmark(group="headline")
 

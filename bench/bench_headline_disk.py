@@ -27,7 +27,7 @@ from pictures import Photos, enlarge_photos
 from scaling import differences
 
 from fastaug import Generator
-from fastaug.options import usable_cores
+from fastaug.machine import usable_cores
 from fastaug.resize import take_over
 
 pytestmark = pytest.mark.benchmark(group="headline")

@@ -31,8 +31,7 @@ from alternate import Comparison
 from pictures import Photos, Pictures, copy_photos, find_pictures
 from rows import NamelessRow, check_names
 
-from fastaug.bench.machine import operating_system, processor_model, version_of
-from fastaug.options import usable_cores
+from fastaug.machine import operating_system, processor_model, usable_cores, version_of
 
 PACKAGES = (
     "numpy",

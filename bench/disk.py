@@ -22,7 +22,7 @@ from pictures import Photos
 from study import SEED, settings
 
 from fastaug import Generator
-from fastaug.options import usable_cores
+from fastaug.machine import usable_cores
 
 Array = NDArray[Any]
 

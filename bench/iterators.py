@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from study import SEED, settings
 
 from fastaug import Generator
-from fastaug.options import usable_cores
+from fastaug.machine import usable_cores
 
 Array = NDArray[Any]
 

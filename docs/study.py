@@ -27,7 +27,7 @@ from fastaug import Generator, InputStats, SystemMonitor
 from fastaug.bench.data import load_images
 from fastaug.bench.models import cifar_model, photo_model
 from fastaug.demo import draw_folder
-from fastaug.options import usable_cores
+from fastaug.machine import usable_cores
 
 QUICK = "--quick" in sys.argv
 CHARTS = Path(tempfile.gettempdir()) / "fastaug-study"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,10 @@ from fastaug.batch_iterator import BatchIterator
 from fastaug.catalog import split_of
 from fastaug.errors import check_flag
 from fastaug.keras_settings import checked_format, default_dtype
-from fastaug.options import check_dtype
 from fastaug.pictures import picture_saver
 from fastaug.pipeline import Array, channels_last
+from fastaug.settings import Settings, check_dtype
 from fastaug.sources import ArraySource, Source
-
-if TYPE_CHECKING:
-    from fastaug.generator import Generator
 
 
 class NumpyArrayIterator(BatchIterator):
@@ -49,7 +46,7 @@ subset, ignore_class_split, dtype
         self,
         x: Any,
         y: Any,
-        image_data_generator: Generator,
+        image_data_generator: Settings,
         batch_size: int = 32,
         shuffle: bool = False,
         sample_weight: Any = None,
@@ -173,14 +170,14 @@ def _check_lengths(
 def _subset_slice(
     subset: str | None,
     count: int,
-    generator: Generator,
+    settings: Settings,
     y: Array | None,
     ignore_class_split: bool,
 ) -> slice:
     """Return the rows of a subset: validation comes first, as in Keras."""
-    if split_of(subset, generator._validation_split) is None:
+    if split_of(subset, settings._validation_split) is None:
         return slice(None)
-    border = int(count * generator._validation_split)
+    border = int(count * settings._validation_split)
     if y is not None and not ignore_class_split:
         before, behind = np.unique(y[:border]), np.unique(y[border:])
         if not np.array_equal(before, behind):

@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from operator import is_
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,25 +23,21 @@ from numpy.typing import NDArray
 
 from fastaug.buffers import BatchBuffers
 from fastaug.catalog import EXTENSIONS
-from fastaug.draws import SEEDS, Draws, Ranges, batch_stream, draw_batch
+from fastaug.draws import SEEDS, Draws, batch_stream, draw_batch
 from fastaug.epochs import PassSchedule, Position, following
 from fastaug.errors import check_flag, check_integer
 from fastaug.kernels.launch import Pace, check_process
 from fastaug.labels import in_tuples
-from fastaug.options import READ_AHEAD, ranges_of, recipe_of
 from fastaug.pictures import PictureSaver
-from fastaug.pipeline import BatchDraws, Recipe, make_batch
+from fastaug.pipeline import BatchDraws, make_batch
 from fastaug.read_ahead import ReadAhead
+from fastaug.settings import Settings
 from fastaug.sources import Request, Source
 from fastaug.stats import Stats
 from fastaug.waiting import Delivery
 
-if TYPE_CHECKING:
-    from fastaug.generator import Generator
-
 Array = NDArray[Any]
 
-_STILL = Ranges(0.0, 0.0, 0.0, 0.0, (1, 1), False, False, 0.0, None)
 _ORDERS_KEPT = 3  # the pass under way, the next one, and one for `next()`
 
 
@@ -68,7 +64,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
 
     def __init__(
         self,
-        image_data_generator: Generator | None,
+        image_data_generator: Settings | None,
         n: int,
         batch_size: int,
         shuffle: bool,
@@ -84,6 +80,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         if seed is not None:
             check_integer("seed", seed, minimum=0, maximum=SEEDS - 1)
         self.image_data_generator = image_data_generator
+        self._defaults = Settings()  # where there is no generator
         self.n = n
         self.seed = seed
         self.image_shape = image_shape
@@ -113,8 +110,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         self._stats = Stats()
         self._deliveries: deque[Delivery] | None = None  # of `InputStats`
         self._source = self._make_source()
-        if image_data_generator is not None:
-            image_data_generator.warn_of_quirks(*self._size)
+        self._settings.warn_of_quirks(*self._size)
 
     @abstractmethod
     def _make_source(self) -> Source:
@@ -195,6 +191,12 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
             with self.lock:
                 rows = self._rows(self._advance())
             yield rows
+
+    @property
+    def _settings(self) -> Settings:
+        """The options that are followed; scripts may set another `image_data_generator`."""
+        given = self.image_data_generator
+        return self._defaults if given is None else given
 
     @property
     def _size(self) -> tuple[int, int]:
@@ -304,8 +306,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         """Guess what is asked for next: the rest of the pass, then the beginning of the next."""
         if not self._in_a_row or not len(self):
             return []
-        generator = self.image_data_generator
-        count = READ_AHEAD if generator is None else generator.read_ahead
+        count = self._settings.read_ahead
         return [following(position, len(self), steps + 1) for steps in range(count)]
 
     def _request(self, position: Position) -> Request:
@@ -334,15 +335,14 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         rng = batch_stream(self._stream_seed, position.seen, self._rng)
         if position.batch == 0 and self._shuffle:
             rng.permutation(self.n)
-        generator = self.image_data_generator
-        ranges = _STILL if generator is None else ranges_of(generator)
-        return draw_batch(ranges, rng, count, *self._size), rng
+        return draw_batch(self._settings.ranges(), rng, count, *self._size), rng
 
     def _take(self, position: Position) -> Any:
         """Return a batch, made now or ahead of time."""
         # Scripts change options between batches; what was made with others is no use then.
-        generator = self.image_data_generator
-        options = self.seed, *(() if generator is None else vars(generator).values())
+        settings = self._settings
+        settings.check()
+        options = self.seed, *vars(settings).values()
         if len(options) != len(self._options) or not all(map(is_, options, self._options)):
             self._read_ahead.forget()
             self._options = options
@@ -362,7 +362,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         guessed = self._guess(position) if self._source.prepares else []
         ahead = [self._request(one) for one in guessed]
         with self._source.lend(wanted, ahead) as (images, lent_rows):
-            recipe = self._recipe()
+            recipe = self._settings.recipe(self.dtype, self.data_format)
             if self._source.behind:
                 # Decoders need the cores; a thread of a launch that finds none makes all wait.
                 recipe = replace(recipe, threads=1)
@@ -373,8 +373,3 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         if self._saver is not None:
             self._saver.save(batch, rows, rng)
         return self._label(batch, rows)
-
-    def _recipe(self) -> Recipe:
-        if self.image_data_generator is None:
-            return Recipe(dtype=np.dtype(self.dtype), data_format=self.data_format)
-        return recipe_of(self.image_data_generator, self.dtype, self.data_format)

@@ -14,17 +14,16 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import psutil  # type: ignore[import-untyped,unused-ignore]
 from numpy.typing import NDArray
 
 from fastaug.decode import Target
 from fastaug.errors import users_stacklevel
+from fastaug.machine import default_cache_bytes
 from fastaug.paths import FilePaths
 
 # Python names this flag of Linux on x86 and ARM since 3.12 only.  It keeps a large reservation from
@@ -297,57 +296,6 @@ class MemoryCaches:
                 shape, dtype = target.slot_shape, target.slot_dtype
                 self._stores[target] = MemoryStore(shape, dtype, self._budget)
             return MemoryCache(self._stores[target], filepaths)
-
-
-def default_cache_bytes() -> int:
-    """Return half of the memory that is free now, for this system and for its container."""
-    return max(0, min(psutil.virtual_memory().available, _container_bytes())) // 2
-
-
-def _container_bytes(
-    groups: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")
-) -> int:
-    """Return what the memory limits of this process's control groups leave; huge without one."""
-    return min(_left_in_groups(groups, membership), default=sys.maxsize)
-
-
-def _left_in_groups(groups: Path, membership: Path) -> Iterator[int]:
-    """Yield what each group leaves that this process is in, as far as it can be read."""
-    try:
-        lines = membership.read_text(errors="surrogateescape").splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, name = line.split(":", 2)
-        if controllers == "":
-            top, names = groups, ("memory.max", "memory.current", "inactive_file")
-        elif "memory" in controllers.split(","):
-            top = groups / "memory"
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-        else:
-            continue
-        # All groups above count; within a container some of them, or all, are out of sight.
-        group = top / name.lstrip("/")
-        for folder in (group, *group.parents):
-            left = _left_in(folder, *names)
-            if left is not None:
-                yield left
-            if folder == top:
-                break
-
-
-def _left_in(folder: Path, limit: str, usage: str, reclaimable: str) -> int | None:
-    """Return what a control group's memory limit leaves, or None where it has no limit."""
-    try:
-        left = int((folder / limit).read_text()) - int((folder / usage).read_text())
-        # Usage counts cached files, which the kernel drops when memory is wanted.
-        for line in (folder / "memory.stat").read_text().splitlines():
-            key, _, value = line.partition(" ")
-            if key == reclaimable:
-                left += int(value)
-    except (OSError, ValueError):  # no such file, or "max"
-        return None
-    return left
 
 
 def _anonymous_memory(nbytes: int) -> mmap.mmap:

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.errors import ColumnError, check_one_of, listed
+from fastaug.errors import ColumnError, check_flag, check_one_of, listed, users_stacklevel
 from fastaug.progress import Counted, progress
 
 # Keras' list of extensions (3.15, `Iterator.white_list_formats`).
@@ -384,3 +384,67 @@ def _targets(dataframe: Any, y_col: Any, class_mode: str | None, rows: list[int]
     if class_mode == "raw":
         return np.asarray(dataframe[y_col])[rows]
     return None
+
+
+def refuse_names_outside(dataframe: Any, directory: str | Path | None, x_col: str) -> None:
+    """Raise a ValueError if file names lead out of `directory`, by themselves or through links.
+
+    Names are looked at whether or not there is such a file, whatever their extension.
+    """
+    if not directory:
+        raise ValueError("root_only=True needs directory, the folder that no name may leave")
+    check_columns(dataframe, x_col, None, None, None)
+    names = file_names(dataframe, x_col)
+    leads_out = cache(partial(_leads_out, os.path.realpath(directory)))
+    outside = []
+    with progress(f"Checking {Path(directory).name or directory}") as counted:
+        for name in counted(names):
+            path = os.path.join(directory, name)  # noqa: PTH118
+            folder, file = os.path.split(path)
+            # What is neither a link nor "..", lies where its folder does.
+            if leads_out(path if file in (".", "..") or os.path.islink(path) else folder):  # noqa: PTH114
+                outside.append(name)
+    if outside:
+        raise ValueError(
+            f"root_only=True: {len(outside)} of the {len(names)} file names in x_col={x_col!r} "
+            f"lead out of directory={str(directory)!r}, the first of them {outside[0]!r}"
+        )
+
+
+def _leads_out(root: str, path: str) -> bool:
+    """Tell whether a path is neither the real path `root` nor below it."""
+    try:
+        real = os.path.realpath(path)
+    except ValueError:  # a NUL: such a name leads nowhere
+        return False
+    return real != root and not real.startswith(os.path.join(root, ""))  # noqa: PTH118
+
+
+def dataframe_arguments(kwargs: dict[str, Any]) -> tuple[bool, bool]:
+    """Check `flow_from_dataframe`'s extra arguments; return `keep_aspect_ratio` and `root_only`.
+
+    Keras' old `has_ext`, `sort` and `drop_duplicates` change nothing but a warning.
+    """
+    kwargs = dict(kwargs)
+    keep_aspect_ratio = bool(kwargs.pop("keep_aspect_ratio", False))
+    root_only = kwargs.pop("root_only", False)
+    check_flag("root_only", root_only)
+    for name, advice in _OLD_DATAFRAME_ARGUMENTS.items():
+        if name in kwargs:
+            del kwargs[name]
+            told = f"{name} is deprecated, {advice}"
+            warnings.warn(told, DeprecationWarning, stacklevel=users_stacklevel())
+    if kwargs:
+        raise TypeError(
+            f"flow_from_dataframe() got an unexpected keyword argument {next(iter(kwargs))!r}"
+        )
+    return keep_aspect_ratio, bool(root_only)
+
+
+_OLD_DATAFRAME_ARGUMENTS = {
+    "has_ext": "filenames in the dataframe have to match the exact filenames in disk.",
+    "sort": "batches will be created in the same order than the filenames provided if `shuffle` "
+    "is set to `False`.",
+    "drop_duplicates": "you can drop duplicates by using the pandas.DataFrame.drop_duplicates "
+    "method.",
+}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +23,12 @@ from fastaug.epochs import Position
 from fastaug.errors import DecodeError, check_flag, check_integer, check_one_of
 from fastaug.keras_settings import checked_format, default_dtype, say
 from fastaug.labels import ClassLabels
-from fastaug.options import check_dtype
 from fastaug.pictures import PictureSaver, picture_saver
 from fastaug.pipeline import Array
-from fastaug.readers import open_files, target_of
+from fastaug.readers import open_files
+from fastaug.settings import Settings, check_dtype
 from fastaug.sources import FileReader
 from fastaug.substitutes import Substitutes, Unreadable
-
-if TYPE_CHECKING:
-    from fastaug.generator import Generator
 
 _NAME_NUMBERS = 10_000_000  # Keras draws this many for the names of saved pictures
 
@@ -47,7 +44,7 @@ class FileIterator(BatchIterator):
     def __init__(
         self,
         catalog: Catalog,
-        image_data_generator: Generator | None,
+        image_data_generator: Settings | None,
         *,
         target: Target,
         class_mode: str | None,
@@ -75,7 +72,7 @@ class FileIterator(BatchIterator):
         self._filepaths = catalog.filepaths
         self._targets = catalog.targets
         self._weights = catalog.weights
-        self._target = target_of(image_data_generator, target)
+        self._target = (image_data_generator or Settings()).decoding(target)
         self._substitutes = Substitutes(self.samples)
         self._class_labels = _class_labels(catalog, class_mode, dtype)
         shape = target.slot_shape
@@ -113,8 +110,7 @@ class FileIterator(BatchIterator):
 
     @property
     def _skips(self) -> bool:
-        generator = self.image_data_generator
-        return generator is not None and generator.on_error == "skip"
+        return self._settings.on_error == "skip"
 
     def _rows(self, position: Position) -> NDArray[np.intp]:
         rows = super()._rows(position)
@@ -151,9 +147,9 @@ class FileIterator(BatchIterator):
         return self._skips and self._substitutes.note(error, rows, self._source.path_of)
 
     def _make_source(self) -> FileReader:
-        generator, files = self.image_data_generator, self._filepaths
+        settings, files = self._settings, self._filepaths
         batch_size = min(self.batch_size, self.n)
-        return open_files(generator, files, self._target, self.data_format, batch_size, self._stats)
+        return open_files(settings, files, self._target, self.data_format, batch_size, self._stats)
 
     def _label(self, batch: Array, rows: NDArray[np.intp]) -> Any:
         if self.class_mode is None:
@@ -196,7 +192,7 @@ keep_aspect_ratio, dtype
     def __init__(
         self,
         directory: str | Path,
-        image_data_generator: Generator | None,
+        image_data_generator: Settings | None,
         target_size: tuple[int, int] = (256, 256),
         color_mode: str = "rgb",
         classes: Sequence[str] | None = None,
@@ -270,7 +266,7 @@ interpolation, keep_aspect_ratio, dtype, validate_filenames
         self,
         dataframe: Any,
         directory: str | Path | None = None,
-        image_data_generator: Generator | None = None,
+        image_data_generator: Settings | None = None,
         x_col: str = "filename",
         y_col: Any = "class",
         weight_col: str | None = None,
@@ -329,8 +325,8 @@ interpolation, keep_aspect_ratio, dtype, validate_filenames
         )
 
 
-def _validation_split(generator: Generator | None) -> float:
-    return 0.0 if generator is None else generator._validation_split
+def _validation_split(settings: Settings | None) -> float:
+    return 0.0 if settings is None else settings._validation_split
 
 
 def _class_labels(catalog: Catalog, class_mode: str | None, dtype: Any) -> ClassLabels | None:

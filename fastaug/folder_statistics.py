@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.cache import default_cache_bytes
 from fastaug.catalog import list_images
 from fastaug.decode import Target
 from fastaug.errors import DecodeError, check_flag, check_number
 from fastaug.file_iterators import DirectoryIterator, checked_target
-from fastaug.generator import Generator
-from fastaug.options import TIMEOUT_S
+from fastaug.machine import default_cache_bytes
 from fastaug.paths import FilePaths
 from fastaug.progress import progress_bar
+from fastaug.settings import TIMEOUT_S, Settings
 from fastaug.statistics import whitening_of_products
 from fastaug.statistics_file import Statistics, write_statistics
 from fastaug.substitutes import Unreadable
@@ -100,7 +99,7 @@ def fit_folder(
     target = checked_target(target_size, color_mode, interpolation, keep_aspect_ratio)
     if zca:
         _check_memory(*target.slot_shape)
-    generator = Generator(
+    settings = Settings(
         data_format="channels_last",
         dtype="float32",
         workers=workers,
@@ -109,7 +108,7 @@ def fit_folder(
         exif_transpose=exif_transpose,
         scale_16bit=scale_16bit,
     )
-    with _open(directory, generator, target) as images:
+    with _open(directory, settings, target) as images:
         if not images.n:
             raise ValueError(f"there are no images in {str(directory)!r}")
         sums = _summed(images, target, bool(zca), progress)
@@ -146,14 +145,14 @@ class _Images(DirectoryIterator):
         """Tell nothing of others in the places of files that can't be read: these don't count."""
 
 
-def _open(directory: str | Path, generator: Generator, target: Target) -> _Images:
+def _open(directory: str | Path, settings: Settings, target: Target) -> _Images:
     folder, classes = Path(directory), None
     if folder.is_dir() and not _has_folders(folder) and list_images(str(folder)):
         folder = folder.resolve()  # images only: one class of the folder above
         folder, classes = folder.parent, [folder.name]
     return _Images(
         folder,
-        generator,
+        settings,
         target_size=(target.height, target.width),
         color_mode=target.color_mode,
         interpolation=target.interpolation,

@@ -1,41 +1,37 @@
-"""`Generator`: ImageDataGenerator's interface.  Checks once, builds the rest."""
+"""`Generator`: ImageDataGenerator's interface.  Options are `Settings`; here are the verbs."""
 
 from __future__ import annotations
 
+import copy
+import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastaug.cache import MemoryCaches
-from fastaug.describe import changed_options, describe
+from fastaug.array_iterator import NumpyArrayIterator
+from fastaug.batch_iterator import BatchIterator
+from fastaug.catalog import dataframe_arguments, refuse_names_outside
+from fastaug.describe import describe
 from fastaug.draws import batch_stream, draw_batch
-from fastaug.errors import check_flag, users_stacklevel
-from fastaug.flows import Flows
-from fastaug.keras_settings import default_data_format, default_dtype
-from fastaug.options import (
-    check_dtype,
-    check_options,
-    check_split,
-    checked_transforms,
-    drawn_recipe_of,
-    ranges_of,
-    recipe_of,
-    resolve_data_format,
-    resolve_workers,
-    visible_quirks,
-    zoom_pair,
-)
+from fastaug.errors import check_integer
+from fastaug.file_iterators import DataFrameIterator, DirectoryIterator
 from fastaug.pipeline import Array
-from fastaug.preview import Preview, preview_of
-from fastaug.statistics import fit_statistics, load_statistics, save_statistics, standardize
+from fastaug.preview import MOST, Preview, preview_of
+from fastaug.settings import Settings
+from fastaug.statistics import (
+    Fitted,
+    fit_statistics,
+    load_statistics,
+    save_statistics,
+    standardize,
+)
 from fastaug.transform_image import apply_parameters
-from fastaug.transforms import Transform
 
 
-class Generator(Flows):
+class Generator(Settings):
     """Augment, standardise and batch images for a Keras model, in place of ImageDataGenerator.
 
     The same seed gives the same pictures as the installed Keras' ImageDataGenerator.  Parameters
@@ -143,114 +139,140 @@ class Generator(Flows):
     ((4, 32, 32, 3), dtype('float32'))
     """
 
-    def __init__(
+    def flow(
         self,
-        featurewise_center: bool = False,
-        samplewise_center: bool = False,
-        featurewise_std_normalization: bool = False,
-        samplewise_std_normalization: bool = False,
-        zca_whitening: bool = False,
-        zca_epsilon: float = 1e-6,
-        rotation_range: float = 0,
-        width_shift_range: Any = 0.0,
-        height_shift_range: Any = 0.0,
-        brightness_range: Sequence[float] | None = None,
-        shear_range: float = 0.0,
-        zoom_range: Any = 0.0,
-        channel_shift_range: float = 0.0,
-        fill_mode: str = "nearest",
-        cval: float = 0.0,
-        horizontal_flip: bool = False,
-        vertical_flip: bool = False,
-        rescale: float | None = None,
-        preprocessing_function: Callable[[Array], Array] | str | None = None,
-        data_format: str | None = None,
-        validation_split: float = 0.0,
-        interpolation_order: int = 1,
-        dtype: Any = None,
-        *,
-        pool: Any = None,
-        workers: int | None = None,
-        threads: int | None = None,
-        read_ahead: int = 2,
-        timeout: float = 120.0,
-        on_error: str = "raise",
-        decode: str = "exact",
-        exif_transpose: bool = False,
-        scale_16bit: bool = False,
-        cache: str | Path | None = None,
-        cache_bytes: int | None = None,
-        keras_quirks: bool = True,
-        transforms: Sequence[Transform] = (),
-        dim_ordering: str | None = None,
-    ) -> None:
-        self._given = {name: value for name, value in locals().items() if name != "self"}
-        data_format = resolve_data_format(data_format, dim_ordering)
-        self.featurewise_center = featurewise_center
-        self.samplewise_center = samplewise_center
-        self.featurewise_std_normalization = featurewise_std_normalization
-        self.samplewise_std_normalization = samplewise_std_normalization
-        self.zca_whitening = zca_whitening
-        self.zca_epsilon = zca_epsilon
-        self.rotation_range = rotation_range
-        self.width_shift_range = width_shift_range
-        self.height_shift_range = height_shift_range
-        self.brightness_range = brightness_range
-        self.shear_range = shear_range
-        self.zoom_range = zoom_pair(zoom_range)
-        self.channel_shift_range = channel_shift_range
-        self.fill_mode = fill_mode
-        self.cval = cval
-        self.horizontal_flip = horizontal_flip
-        self.vertical_flip = vertical_flip
-        self.rescale = rescale
-        self.preprocessing_function = preprocessing_function
-        self.data_format = data_format or default_data_format()
-        self.interpolation_order = interpolation_order
-        self.dtype = check_dtype(default_dtype() if dtype is None else dtype).name
-        self.workers = resolve_workers(pool, workers)
-        self.threads = threads
-        self.read_ahead = read_ahead
-        self.timeout = timeout
-        self.on_error = on_error
-        self.decode = decode
-        self.exif_transpose = exif_transpose
-        self.scale_16bit = scale_16bit
-        self.cache = cache
-        self.cache_bytes = cache_bytes
-        self.memory_caches = MemoryCaches(cache_bytes)
-        check_flag("keras_quirks", keras_quirks)
-        self.keras_quirks = bool(keras_quirks)
-        self.transforms = checked_transforms(transforms)
-        first = self.data_format == "channels_first"
-        self.channel_axis, self.row_axis, self.col_axis = (1, 2, 3) if first else (3, 1, 2)
-        check_split(validation_split)
-        self._validation_split = validation_split
-        self.mean: Array | None = None
-        self.std: Array | None = None
-        self.zca_whitening_matrix: Array | None = None
-        self._quirks_told = False
-        check_options(self)
-        self._settle_standardization()
+        x: Any,
+        y: Any = None,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        sample_weight: Any = None,
+        seed: int | None = None,
+        save_to_dir: str | Path | None = None,
+        save_prefix: str = "",
+        save_format: str = "png",
+        ignore_class_split: bool = False,
+        subset: str | None = None,
+    ) -> NumpyArrayIterator:
+        """Iterate over images in memory, with Keras' parameters; see `NumpyArrayIterator`."""
+        return NumpyArrayIterator(
+            x,
+            y,
+            self,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            sample_weight=sample_weight,
+            seed=seed,
+            data_format=self.data_format,
+            save_to_dir=save_to_dir,
+            save_prefix=save_prefix,
+            save_format=save_format,
+            subset=subset,
+            ignore_class_split=ignore_class_split,
+            dtype=self.dtype,
+        )
 
-    def _settle_standardization(self) -> None:
-        """Switch on what an option needs and off what it excludes, with Keras' warnings."""
-        for option, other, value in (
-            ("zca_whitening", "featurewise_center", True),
-            ("zca_whitening", "featurewise_std_normalization", False),
-            ("featurewise_std_normalization", "featurewise_center", True),
-            ("samplewise_std_normalization", "samplewise_center", True),
-        ):
-            if getattr(self, option) and bool(getattr(self, other)) is not value:
-                setattr(self, other, value)
-                warnings.warn(
-                    f"This Generator specifies `{option}`, which overrides setting of `{other}`.",
-                    stacklevel=3,
-                )
+    def flow_from_directory(
+        self,
+        directory: str | Path,
+        target_size: tuple[int, int] = (256, 256),
+        color_mode: str = "rgb",
+        classes: Sequence[str] | None = None,
+        class_mode: str | None = "categorical",
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int | None = None,
+        save_to_dir: str | Path | None = None,
+        save_prefix: str = "",
+        save_format: str = "png",
+        follow_links: bool = False,
+        subset: str | None = None,
+        interpolation: str = "nearest",
+        keep_aspect_ratio: bool = False,
+    ) -> DirectoryIterator:
+        """Iterate over a folder of class sub-folders; see `DirectoryIterator`."""
+        return DirectoryIterator(
+            directory,
+            self,
+            target_size=target_size,
+            color_mode=color_mode,
+            classes=classes,
+            class_mode=class_mode,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            data_format=self.data_format,
+            save_to_dir=save_to_dir,
+            save_prefix=save_prefix,
+            save_format=save_format,
+            follow_links=follow_links,
+            subset=subset,
+            interpolation=interpolation,
+            keep_aspect_ratio=keep_aspect_ratio,
+            dtype=self.dtype,
+        )
 
-    def __repr__(self) -> str:
-        changed = changed_options(self._given, type(self))
-        return f"Generator({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
+    def flow_from_dataframe(
+        self,
+        dataframe: Any,
+        directory: str | Path | None = None,
+        x_col: str = "filename",
+        y_col: Any = "class",
+        weight_col: str | None = None,
+        target_size: tuple[int, int] = (256, 256),
+        color_mode: str = "rgb",
+        classes: Sequence[str] | None = None,
+        class_mode: str | None = "categorical",
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int | None = None,
+        save_to_dir: str | Path | None = None,
+        save_prefix: str = "",
+        save_format: str = "png",
+        subset: str | None = None,
+        interpolation: str = "nearest",
+        validate_filenames: bool = True,
+        **kwargs: Any,
+    ) -> DataFrameIterator:
+        """Iterate over the files that a data frame names; see `DataFrameIterator`.
+
+        `keep_aspect_ratio` is accepted too, and so are Keras' old `has_ext`, `sort` and
+        `drop_duplicates`, which change nothing.  With `root_only=True` a file name that leads out
+        of `directory` (absolute and elsewhere, by `..`, through a link) is a ValueError.
+        """
+        keep_aspect_ratio, root_only = dataframe_arguments(kwargs)
+        if root_only:
+            refuse_names_outside(dataframe, directory, x_col)
+        if class_mode == "other":
+            warnings.warn(
+                '`class_mode="other"` is deprecated, please use `class_mode="raw"`.',
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            class_mode = "raw"
+        return DataFrameIterator(
+            dataframe,
+            directory,
+            self,
+            x_col=x_col,
+            y_col=y_col,
+            weight_col=weight_col,
+            target_size=target_size,
+            color_mode=color_mode,
+            classes=classes,
+            class_mode=class_mode,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            data_format=self.data_format,
+            save_to_dir=save_to_dir,
+            save_prefix=save_prefix,
+            save_format=save_format,
+            subset=subset,
+            interpolation=interpolation,
+            keep_aspect_ratio=keep_aspect_ratio,
+            dtype=self.dtype,
+            validate_filenames=validate_filenames,
+        )
 
     def describe(self) -> None:
         """Print what happens to every image, in order."""
@@ -287,7 +309,36 @@ class Generator(Flows):
         ValueError, TypeError
             For wrong arguments, and for images that have not 1, 3 or 4 channels.
         """
-        return preview_of(self, source, n, path, options)
+        check_integer("n", n, minimum=1, maximum=MOST)
+        if isinstance(source, BatchIterator):
+            preview = self._preview_of_iterator(source, n, options)
+        elif isinstance(source, str | os.PathLike):
+            skipping = copy.copy(self)
+            skipping.on_error = "skip"
+            with skipping.flow_from_directory(os.fspath(source), **{"seed": 0} | options) as files:
+                if not files.n:
+                    raise ValueError(f"there is no image in the sub-folders of {str(source)!r}")
+                preview = preview_of(files, n, repr(self))
+        else:
+            with self.flow(source, **{"seed": 0} | options) as arrays:
+                preview = preview_of(arrays, n, repr(self))
+        if path is not None:
+            preview.save(path)
+        return preview
+
+    def _preview_of_iterator(
+        self, iterator: BatchIterator, n: int, options: dict[str, Any]
+    ) -> Preview:
+        if iterator.image_data_generator is not self:
+            raise ValueError(
+                "the iterator was made by another generator: call preview of its own, "
+                "iterator.image_data_generator"
+            )
+        if options:
+            raise TypeError(
+                f"an iterator has its options already, among them {next(iter(options))}"
+            )
+        return preview_of(iterator, n, repr(self))
 
     def get_random_transform(
         self, img_shape: tuple[int, ...], seed: int | None = None
@@ -308,7 +359,7 @@ class Generator(Flows):
         """
         rng = np.random if seed is None else batch_stream(seed, 0)
         height, width = img_shape[self.row_axis - 1], img_shape[self.col_axis - 1]
-        return draw_batch(ranges_of(self), rng, 1, height, width).parameters(0)
+        return draw_batch(self.ranges(), rng, 1, height, width).parameters(0)
 
     def apply_transform(self, x: Array, transform_parameters: dict[str, Any]) -> Array:
         """Return an image changed by a dictionary of parameters.
@@ -324,7 +375,7 @@ class Generator(Flows):
         -------
         A new image of the same shape.
         """
-        return apply_parameters(drawn_recipe_of(self), np.asarray(x), transform_parameters)
+        return apply_parameters(self.drawn_recipe(), np.asarray(x), transform_parameters)
 
     def random_transform(self, x: Array, seed: int | None = None) -> Array:
         """Return an image with a random augmentation: a draw, then `apply_transform`."""
@@ -343,7 +394,7 @@ class Generator(Flows):
         -------
         The standardised array: `x` itself, or a new one after a function or ZCA.
         """
-        return standardize(recipe_of(self), x)
+        return standardize(self.recipe(), x)
 
     def fit(self, x: Any, augment: bool = False, rounds: int = 1, seed: int | None = None) -> None:
         """Compute mean, deviation and whitening from sample data.
@@ -357,7 +408,7 @@ class Generator(Flows):
         seed
             Seed of that augmentation; None draws from NumPy's global state.
         """
-        fit_statistics(self, x, augment, rounds, seed)
+        self._set_statistics(fit_statistics(self, x, augment, rounds, seed))
 
     def load_statistics(self, path: str | Path) -> None:
         """Set `mean`, `std` and `zca_whitening_matrix` from a file, in place of `fit`.
@@ -373,7 +424,15 @@ class Generator(Flows):
             If it is no such file, lacks what an option of this generator needs, or was made with
             another `rescale` or `zca_epsilon`; nothing is set then.
         """
-        load_statistics(self, path)
+        self._set_statistics(load_statistics(self, path))
+
+    def _set_statistics(self, found: Fitted) -> None:
+        if found.mean is not None:
+            self.mean = found.mean
+        if found.std is not None:
+            self.std = found.std
+        if found.whitening is not None:
+            self.zca_whitening_matrix = found.whitening
 
     def save_statistics(self, path: str | Path) -> None:
         """Write what `fit` has found to a JSON file, for `load_statistics`.
@@ -384,14 +443,3 @@ class Generator(Flows):
             If there is nothing to write, or it was not set by `fit`.
         """
         save_statistics(self, path)
-
-    def warn_of_quirks(self, height: int, width: int) -> None:
-        """Warn, once, if quirks of Keras show in images of this size."""
-        quirks = visible_quirks(self, height, width) if self.keras_quirks else []
-        if quirks and not self._quirks_told:
-            self._quirks_told = True
-            warnings.warn(
-                f"as in Keras, {'; and '.join(quirks)}. "
-                "keras_quirks=False does what the documentation says.",
-                stacklevel=users_stacklevel(),
-            )

@@ -15,12 +15,11 @@ from PIL import Image
 
 from fastaug.advice import ENOUGH, Feed, Shares, advise
 from fastaug.batch_iterator import BatchIterator
-from fastaug.cache import default_cache_bytes
 from fastaug.decode import Target, is_much_larger
 from fastaug.errors import check_flag
 from fastaug.file_iterators import FileIterator
 from fastaug.kernels.launch import limited_threads
-from fastaug.options import READ_AHEAD, usable_cores
+from fastaug.machine import default_cache_bytes, usable_cores
 from fastaug.preprocessing import batched
 from fastaug.stats import Stats
 from fastaug.waiting import Delivery, Step, seconds_waited
@@ -232,8 +231,7 @@ class InputStats(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _shares(self, waited: float, seconds: float, before: Stats, after: Stats) -> Shares:
         """Return the counters since the epoch began as shares of its time."""
-        generator = self.iterator.image_data_generator
-        processes = max(1, usable_cores() if generator is None else generator.workers)
+        processes = max(1, self.iterator._settings.decode_workers)
         decoded, hits = after.decoded - before.decoded, after.cache_hits - before.cache_hits
         return Shares(
             waited=waited,
@@ -247,8 +245,8 @@ class InputStats(keras.callbacks.Callback):  # type: ignore[misc]
     def _feed(self) -> Feed:
         """Return how the iterator is set up."""
         iterator, cores = self.iterator, usable_cores()
-        generator = iterator.image_data_generator
-        with limited_threads(None if generator is None else generator.threads) as threads:
+        settings = iterator._settings
+        with limited_threads(settings.threads) as threads:
             pass
         target, decoded_bytes = None, 0
         if isinstance(iterator, FileIterator):
@@ -257,20 +255,18 @@ class InputStats(keras.callbacks.Callback):  # type: ignore[misc]
             if self._large_photos is None:
                 self._large_photos = _has_large_photos(iterator.filepaths, target)
         fits = target is not None and decoded_bytes <= default_cache_bytes()
-        if generator is None:
-            return Feed(READ_AHEAD, cores, cores, threads, fits_in_memory=fits)
-        cache = generator.cache
+        cache = settings.cache
         return Feed(
-            read_ahead=generator.read_ahead,
-            workers=generator.workers,
+            read_ahead=settings.read_ahead,
+            workers=settings.decode_workers,
             cores=cores,
             threads=threads,
             cache=cache if cache in (None, "memory") else "disk",
             fits_in_memory=fits,
-            decode=generator.decode,
+            decode=settings.decode,
             large_photos=bool(self._large_photos),
-            batched=isinstance(generator.preprocessing_function, batched),
-            order=generator.interpolation_order,
+            batched=isinstance(settings.preprocessing_function, batched),
+            order=settings.interpolation_order,
         )
 
 

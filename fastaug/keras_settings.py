@@ -5,7 +5,8 @@ from __future__ import annotations
 import keras
 
 from fastaug.errors import check_one_of
-from fastaug.options import DATA_FORMATS
+
+DATA_FORMATS = ("channels_last", "channels_first")
 
 
 def default_data_format() -> str:
@@ -16,6 +17,15 @@ def default_data_format() -> str:
 def default_dtype() -> str:
     """Return Keras' `floatx`."""
     return str(keras.config.floatx())
+
+
+def check_data_format(name: str, value: object) -> None:
+    """Raise a ValueError, in Keras' words, unless `value` is a data format."""
+    if value not in DATA_FORMATS:
+        raise ValueError(
+            f'`{name}` should be `"channels_last"` (channel after row and column) or '
+            f'`"channels_first"` (channel before row and column). Received: {value!r}'
+        )
 
 
 def checked_format(data_format: str | None) -> str:

@@ -6,14 +6,12 @@ would give out, and mapped back to 0 to 255 by undoing the standardisation.
 
 from __future__ import annotations
 
-import copy
 import io
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,18 +21,15 @@ from fastaug.batch_iterator import BatchIterator
 from fastaug.destandardize import Undone, undo_standardization
 from fastaug.draws import Draws, transform_stream
 from fastaug.epochs import Position
-from fastaug.errors import DecodeError, check_integer
+from fastaug.errors import DecodeError
 from fastaug.file_iterators import FileIterator
 from fastaug.pipeline import Array, BatchDraws, Recipe, channels_last, make_batch
 from fastaug.preprocessing import is_called
 from fastaug.sheet import Pair, draw_sheet, scale_for
 from fastaug.substitutes import Unreadable
 
-if TYPE_CHECKING:
-    from fastaug.generator import Generator
-
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-_MOST = 1000  # images on a sheet
+MOST = 1000  # images on a sheet
 _NEUTRAL = {"zx": 1.0, "zy": 1.0, "brightness": 1.0}
 _SHORT = {
     "flip_horizontal": "flipped left-right",
@@ -103,38 +98,7 @@ class _Shown:
     rows: NDArray[np.intp]
 
 
-def preview_of(
-    generator: Generator, source: Any, n: int, path: str | Path | None, options: dict[str, Any]
-) -> Preview:
-    """Return a preview; see `Generator.preview`."""
-    check_integer("n", n, minimum=1, maximum=_MOST)
-    if isinstance(source, BatchIterator):
-        if source.image_data_generator is not generator:
-            raise ValueError(
-                "the iterator was made by another generator: call preview of its own, "
-                "iterator.image_data_generator"
-            )
-        if options:
-            raise TypeError(
-                f"an iterator has its options already, among them {next(iter(options))}"
-            )
-        preview = _preview(generator, source, n)
-    elif isinstance(source, str | os.PathLike):
-        skipping = copy.copy(generator)
-        skipping.on_error = "skip"
-        with skipping.flow_from_directory(os.fspath(source), **{"seed": 0} | options) as iterator:
-            if not iterator.n:
-                raise ValueError(f"there is no image in the sub-folders of {str(source)!r}")
-            preview = _preview(generator, iterator, n)
-    else:
-        with generator.flow(source, **{"seed": 0} | options) as iterator:
-            preview = _preview(generator, iterator, n)
-    if path is not None:
-        preview.save(path)
-    return preview
-
-
-def _preview(generator: Generator, iterator: BatchIterator, n: int) -> Preview:
+def preview_of(iterator: BatchIterator, n: int, title: str) -> Preview:
     """Return the preview of the next images of an iterator, whose state stays what it is."""
     if not iterator.n:
         raise ValueError("there is no image to be shown: the iterator is empty")
@@ -153,7 +117,7 @@ def _preview(generator: Generator, iterator: BatchIterator, n: int) -> Preview:
             originals, pictures, names, shown.captions, strict=True
         )
     ]
-    title = re.sub(r" at 0x[0-9a-f]+", "", repr(generator))  # of a function
+    title = re.sub(r" at 0x[0-9a-f]+", "", title)  # of a function
     image = draw_sheet(title, notes, pairs)
     errors = iterator.errors if isinstance(iterator, FileIterator) else []
     made = image, shown.batch, pictures, originals, shown.parameters, shown.rows
@@ -209,7 +173,7 @@ def _made(iterator: BatchIterator, position: Position, most: int) -> _Shown:
     rows = request[1]
     keras_draws, _ = iterator._draw(position, len(rows))
     draws = BatchDraws(keras_draws, iterator._stream_seed, position.seen, rows)
-    recipe = iterator._recipe()
+    recipe = iterator._settings.recipe(iterator.dtype, iterator.data_format)
     channels = iterator.image_shape[recipe.channel_axis]
     called = is_called(recipe.preprocessing_function, channels, recipe.data_format)
     with iterator._source.lend(request, []) as (images, picks):

@@ -16,7 +16,7 @@ from fastaug.decode import reason_of
 from fastaug.duplicates import group_by_content
 from fastaug.errors import check_integer, check_number
 from fastaug.headers import Header, read_header
-from fastaug.options import usable_cores
+from fastaug.machine import usable_cores
 from fastaug.paths import FilePaths
 from fastaug.progress import progress_bar
 from fastaug.unreadable import decode_each

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,52 +16,59 @@ from numpy.typing import NDArray
 from fastaug.array_iterator import check_images
 from fastaug.draws import batch_stream, draw_batch
 from fastaug.errors import check_integer
-from fastaug.options import drawn_recipe_of, ranges_of
 from fastaug.pipeline import EPSILON, Array, Recipe, transform_images
 from fastaug.preprocessing import apply_mode, batched, mode_of
+from fastaug.settings import Settings
 from fastaug.statistics_file import Statistics, read_statistics, write_statistics
 
-if TYPE_CHECKING:
-    from fastaug.generator import Generator
+
+class Fitted(NamedTuple):
+    """What `Generator.fit` finds, in the shape and the dtype of its attributes; None: not asked."""
+
+    mean: Array | None
+    std: Array | None
+    whitening: Array | None
 
 
 def fit_statistics(
-    generator: Generator, x: Any, augment: bool, rounds: int, seed: int | None
-) -> None:
-    """Set a generator's `mean`, `std` and `zca_whitening_matrix`; see `Generator.fit`.
+    settings: Settings, x: Any, augment: bool, rounds: int, seed: int | None
+) -> Fitted:
+    """Find what the settings need of images; see `Generator.fit`.
 
     References
     ----------
     Keras 3.15, `ImageDataGenerator.fit`: rescaled first, augmented then, in the generator's dtype.
     """
     check_integer("rounds", rounds, minimum=1)
-    recipe = drawn_recipe_of(generator)
+    recipe = settings.drawn_recipe()
     # A copy, because it is centred in place below.
-    images = np.array(check_images(x, generator.data_format), dtype=recipe.working_dtype)
-    if generator.rescale:
-        images *= generator.rescale
+    images = np.array(check_images(x, recipe.data_format), dtype=recipe.working_dtype)
+    if settings.rescale:
+        images *= settings.rescale
     if augment:
-        images = _augmented(generator, recipe, images, rounds, seed)
-    axes = (0, generator.row_axis, generator.col_axis)
-    shape = _shape_of_channels(generator, images.shape[generator.channel_axis])
-    if generator.featurewise_center:
-        generator.mean = np.mean(images, axis=axes).reshape(shape)
-        images -= generator.mean
-    if generator.featurewise_std_normalization:
-        generator.std = np.std(images, axis=axes).reshape(shape)
-        images /= generator.std + EPSILON
-    if generator.zca_whitening:
-        generator.zca_whitening_matrix = _whitening(images, generator.zca_epsilon)
+        images = _augmented(settings, recipe, images, rounds, seed)
+    axes = (0, settings.row_axis, settings.col_axis)
+    shape = _shape_of_channels(settings, images.shape[settings.channel_axis])
+    mean = std = whitening = None
+    if settings.featurewise_center:
+        mean = np.mean(images, axis=axes).reshape(shape)
+        images -= mean
+    if settings.featurewise_std_normalization:
+        std = np.std(images, axis=axes).reshape(shape)
+        images /= std + EPSILON
+    if settings.zca_whitening:
+        whitening = _whitening(images, settings.zca_epsilon)
+    return Fitted(mean, std, whitening)
 
 
 def _augmented(
-    generator: Generator, recipe: Recipe, images: Array, rounds: int, seed: int | None
+    settings: Settings, recipe: Recipe, images: Array, rounds: int, seed: int | None
 ) -> Array:
     """Return `rounds` augmented copies of all images, drawn one after another as Keras does."""
     rng = np.random if seed is None else batch_stream(seed, 0)
     rows = np.tile(np.arange(len(images)), rounds)
-    height, width = images.shape[generator.row_axis], images.shape[generator.col_axis]
-    draws = draw_batch(ranges_of(generator), rng, len(rows), height, width)
+    height, width = images.shape[settings.row_axis], images.shape[settings.col_axis]
+    draws = draw_batch(settings.ranges(), rng, len(rows), height, width)
     return transform_images(recipe, images, rows, draws)
 
 
@@ -93,74 +100,73 @@ def whitening_of_products(products: Array, count: int, epsilon: float) -> Array:
     return whitening
 
 
-def load_statistics(generator: Generator, path: str | Path) -> None:
-    """Set a generator's statistics from a file; see `Generator.load_statistics`."""
+def load_statistics(settings: Settings, path: str | Path) -> Fitted:
+    """Return the statistics in a file; see `Generator.load_statistics`."""
     found = read_statistics(path)
     name = f"the statistics in {str(path)!r}"
     # As in `fit`, a factor of 0 is none.
-    if not math.isclose(found.rescale or 1, generator.rescale or 1, rel_tol=1e-9):
+    if not math.isclose(found.rescale or 1, settings.rescale or 1, rel_tol=1e-9):
         raise ValueError(
             f"{name} were made with rescale={found.rescale!r}, this generator has "
-            f"rescale={generator.rescale!r}; make them with the same one"
+            f"rescale={settings.rescale!r}; make them with the same one"
         )
     for option, value in (
         ("featurewise_center", found.mean),
         ("featurewise_std_normalization", found.std),
         ("zca_whitening", found.whitening),
     ):
-        if getattr(generator, option) and value is None:
+        if getattr(settings, option) and value is None:
             raise ValueError(f"{name} lack what this generator's {option}=True needs")
-    if generator.zca_whitening and found.zca_epsilon != generator.zca_epsilon:
+    if settings.zca_whitening and found.zca_epsilon != settings.zca_epsilon:
         raise ValueError(
             f"{name} were made with zca_epsilon={found.zca_epsilon!r}, this generator has "
-            f"zca_epsilon={generator.zca_epsilon!r}; make them with the same one"
+            f"zca_epsilon={settings.zca_epsilon!r}; make them with the same one"
         )
-    dtype = drawn_recipe_of(generator).working_dtype
-    shape = _shape_of_channels(generator, found.channels)
-    if found.mean is not None:
-        generator.mean = found.mean.reshape(shape).astype(dtype)
-    if found.std is not None:
-        generator.std = found.std.reshape(shape).astype(dtype)
-    if found.whitening is not None:
-        whitening = found.whitening
-        if generator.data_format == "channels_first":
-            whitening = _reordered(whitening, len(whitening) // found.channels, found.channels)
-        generator.zca_whitening_matrix = whitening
+    dtype = settings.drawn_recipe().working_dtype
+    shape = _shape_of_channels(settings, found.channels)
+    whitening = found.whitening
+    if whitening is not None and settings.data_format == "channels_first":
+        whitening = _reordered(whitening, len(whitening) // found.channels, found.channels)
+    return Fitted(
+        None if found.mean is None else found.mean.reshape(shape).astype(dtype),
+        None if found.std is None else found.std.reshape(shape).astype(dtype),
+        whitening,
+    )
 
 
-def save_statistics(generator: Generator, path: str | Path) -> None:
+def save_statistics(settings: Settings, path: str | Path) -> None:
     """Write a generator's statistics to a file; see `Generator.save_statistics`."""
-    sizes = [np.size(one) for one in (generator.mean, generator.std) if one is not None]
+    sizes = [np.size(one) for one in (settings.mean, settings.std) if one is not None]
     if not sizes:
         raise ValueError("this generator has no statistics to save: call `fit` first")
     channels = sizes[0]
     for name in ("mean", "std"):
-        value = getattr(generator, name)
-        if value is not None and np.shape(value) != _shape_of_channels(generator, channels):
+        value = getattr(settings, name)
+        if value is not None and np.shape(value) != _shape_of_channels(settings, channels):
             raise ValueError(
                 f"{name} has the shape {np.shape(value)}, not that of one number per channel, "
                 "which `fit` sets"
             )
-    whitening = generator.zca_whitening_matrix
-    if whitening is not None and generator.data_format == "channels_first":
+    whitening = settings.zca_whitening_matrix
+    if whitening is not None and settings.data_format == "channels_first":
         whitening = _reordered(whitening, channels, len(whitening) // channels)
     write_statistics(
         path,
         Statistics(
             channels=channels,
-            mean=_flat(generator.mean),
-            std=_flat(generator.std),
+            mean=_flat(settings.mean),
+            std=_flat(settings.std),
             whitening=None if whitening is None else np.asarray(whitening, np.float64),
-            zca_epsilon=None if whitening is None else float(generator.zca_epsilon),
-            rescale=None if generator.rescale is None else float(generator.rescale),
+            zca_epsilon=None if whitening is None else float(settings.zca_epsilon),
+            rescale=None if settings.rescale is None else float(settings.rescale),
         ),
     )
 
 
-def _shape_of_channels(generator: Generator, channels: int) -> tuple[int, ...]:
+def _shape_of_channels(settings: Settings, channels: int) -> tuple[int, ...]:
     """Return the shape in which `fit` sets one number per channel."""
     shape = [1, 1, 1]
-    shape[generator.channel_axis - 1] = channels
+    shape[settings.channel_axis - 1] = channels
     return tuple(shape)
 
 

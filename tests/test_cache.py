@@ -14,8 +14,9 @@ import psutil
 import pytest
 from conftest import make_images
 
-from fastaug import cache
-from fastaug.cache import CacheBudget, MemoryCache, MemoryStore, default_cache_bytes
+from fastaug import cache, machine
+from fastaug.cache import CacheBudget, MemoryCache, MemoryStore
+from fastaug.machine import default_cache_bytes
 
 SHAPE = (5, 7, 3)
 SLOT = 5 * 7 * 3
@@ -327,9 +328,9 @@ def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that stands for /sys/fs/cgroup, on a machine with 8 GB of free memory."""
     free = SimpleNamespace(available=8_000_000_000)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
-    real = cache._container_bytes
+    real = machine._container_bytes
     folders = tmp_path / "groups", tmp_path / "membership"
-    monkeypatch.setattr(cache, "_container_bytes", lambda: real(*folders))
+    monkeypatch.setattr(machine, "_container_bytes", lambda: real(*folders))
     folders[0].mkdir()
     return folders[0]
 
@@ -396,4 +397,4 @@ def test_group_that_cannot_be_read_sets_no_limit(groups):
 
 def test_default_of_this_machine_is_less_than_it_has():
     assert 0 <= default_cache_bytes() <= psutil.virtual_memory().total // 2
-    assert cache._container_bytes() <= sys.maxsize
+    assert machine._container_bytes() <= sys.maxsize

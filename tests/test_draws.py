@@ -21,7 +21,6 @@ from PIL import Image
 from fastaug import Generator
 from fastaug.draws import Draws, Ranges, batch_stream, draw_batch, transform_stream
 from fastaug.geometry import compose, moves, pull_matrices
-from fastaug.options import ranges_of
 from fastaug.pipeline import BatchDraws, Recipe, make_batch
 from fastaug.transforms import QuarterTurn, Solarize
 
@@ -252,7 +251,7 @@ def stacked(draws: list[Draws]) -> list[Any]:
 def test_draw_of_a_batch_is_that_of_its_images_one_by_one(
     options, seed: int, count: int, height: int, width: int
 ) -> None:
-    ranges = ranges_of(Generator(**options))
+    ranges = Generator(**options).ranges()
     rng, same = batch_stream(seed, 0), batch_stream(seed, 0)
     batch = draw_batch(ranges, rng, count, height, width)
     singles = [draw_batch(ranges, same, 1, height, width) for _ in range(count)]
@@ -265,7 +264,7 @@ def test_draw_of_a_batch_is_that_of_its_images_one_by_one(
 @given(options, seeds, sizes, sizes)
 def test_drawn_numbers_stay_in_their_ranges(options, seed: int, height: int, width: int) -> None:
     generator = Generator(**options)
-    draws = draw_batch(ranges_of(generator), batch_stream(seed, 0), 20, height, width)
+    draws = draw_batch(generator.ranges(), batch_stream(seed, 0), 20, height, width)
     assert np.abs(draws.theta).max() <= generator.rotation_range
     assert np.abs(draws.shear).max() <= generator.shear_range
     for shift, extent, size in (

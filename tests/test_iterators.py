@@ -455,7 +455,7 @@ def test_repr_of_a_generator_shows_what_was_changed():
     )
     shifts = Generator(width_shift_range=np.array([1, 2]), transforms=[transforms.QuarterTurn()])
     assert repr(shifts) == (
-        "Generator(width_shift_range=array([1, 2]), transforms=[QuarterTurn()])"
+        "Generator(width_shift_range=array([1, 2]), transforms=(QuarterTurn(),))"
     )
 
 

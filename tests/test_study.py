@@ -41,7 +41,7 @@ from fastaug.bench.record import (
 from fastaug.bench.report import beside_2017, render, verdicts, write_report
 from fastaug.cli import main
 from fastaug.commands import bench
-from fastaug.options import usable_cores
+from fastaug.machine import usable_cores
 
 # Of SciPy, about what Keras imports.
 pytestmark = pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")

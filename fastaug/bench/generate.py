@@ -19,7 +19,7 @@ from fastaug.bench.pool_method import pool_of
 from fastaug.bench.record import KERAS, LABELS, OURS, OURS_FUSED, POOL, Record, Row, Run
 from fastaug.bench.run import Contender, Screen, interruptible, run_rounds
 from fastaug.generator import Generator
-from fastaug.options import usable_cores
+from fastaug.machine import usable_cores
 
 GROUP = "batches of 32"
 FUNCTION: dict[str, Any] = {"preprocessing_function": study.preprocess}

@@ -18,7 +18,7 @@ from fastaug.bench.record import ALONE, KERAS, LABELS, OURS, POOL, SWEEP, Record
 from fastaug.bench.run import Contender, Screen, interruptible, run_rounds
 from fastaug.bench.training import SameBatches, Trainee
 from fastaug.generator import Generator
-from fastaug.options import usable_cores
+from fastaug.machine import usable_cores
 
 FUNCTION: dict[str, Any] = {"preprocessing_function": study.preprocess}
 OPTIONS = study.TRAIN | FUNCTION

@@ -129,9 +129,9 @@ def _measure(options: Namespace) -> Any:
     import keras  # noqa: PLC0415 - `--help` must not wait for it
 
     from fastaug.bench import data, disk, generate, train  # noqa: PLC0415 - imports keras
-    from fastaug.bench.machine import facts  # noqa: PLC0415
     from fastaug.bench.record import Record  # noqa: PLC0415
     from fastaug.bench.run import Screen  # noqa: PLC0415
+    from fastaug.machine import facts  # noqa: PLC0415
 
     name, quick = options.benchmark, bool(options.quick)
     rounds = options.rounds or ROUNDS[name][quick]

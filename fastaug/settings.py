@@ -1,0 +1,413 @@
+"""Every option of a `Generator`: a field each, with its default and its check.
+
+Scripts change options after they made a generator, as Keras allows.  So nothing that follows from
+them is kept from batch to batch, and what was changed is checked before it is used.
+"""
+
+from __future__ import annotations
+
+import multiprocessing.pool
+import numbers
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, InitVar, dataclass, field, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastaug.cache import MemoryCaches
+from fastaug.decode import DECODES, Target
+from fastaug.draws import Ranges, ShiftRange
+from fastaug.errors import (
+    check_flag,
+    check_integer,
+    check_number,
+    check_one_of,
+    check_pair,
+    users_stacklevel,
+)
+from fastaug.keras_settings import check_data_format, default_data_format, default_dtype
+from fastaug.kernels.warp import FILL_MODES
+from fastaug.machine import usable_cores
+from fastaug.pipeline import DTYPES, Array, Recipe
+from fastaug.preprocessing import check_function
+from fastaug.spline import require_ndimage
+from fastaug.transforms import TRANSFORMS, Geometric, Photometric, Transform
+
+ON_ERROR = ("raise", "skip")
+TIMEOUT_S = 120.0
+_DIM_ORDERINGS = {"th": "channels_first", "tf": "channels_last", "default": None}
+
+
+def check_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return the output dtype, or raise an error that lists the accepted ones."""
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    if name not in DTYPES:
+        check_one_of("dtype", name, DTYPES)
+    return np.dtype(name)
+
+
+def _check_dtype(_: str, dtype: Any) -> None:
+    check_dtype(dtype)
+
+
+def _check_shift(name: str, value: Any) -> None:
+    """Accept a fraction or a number of pixels, or a flat list of them to choose from."""
+    if isinstance(value, list | tuple | np.ndarray):
+        if np.ndim(value) != 1:
+            raise ValueError(f"{name} must be a number or a flat list of numbers, not {value!r}")
+        for number in value:
+            check_number(f"each of {name}", number)
+    else:
+        check_number(name, value, minimum=0)
+
+
+def _check_optional(check: Callable[..., Any], name: str, value: Any) -> None:
+    if value is not None:
+        check(name, value)
+
+
+def _check_quoted_pair(name: str, value: Any) -> None:
+    check_pair(f"`{name}`", value)
+
+
+def _check_order(name: str, value: Any) -> None:
+    check_integer(name, value, minimum=0, maximum=5)
+    if value > 1:
+        require_ndimage(value)
+
+
+def _check_timeout(name: str, value: Any) -> None:
+    check_number(name, value)
+    if value <= 0:
+        raise ValueError(f"{name}={value!r} must be above 0 seconds")
+
+
+def _check_cache(name: str, value: Any) -> None:
+    if value is not None and not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name}={value!r} is neither None, 'memory' nor the path of a folder")
+    if value == "":
+        raise ValueError(f"{name}='' is neither None, 'memory' nor the path of a folder")
+
+
+def _check_function(_: str, value: Any) -> None:
+    check_function(value)
+
+
+def _check_transforms(name: str, value: Any) -> None:
+    known = ", ".join(f"fastaug.transforms.{kind.__name__}()" for kind in TRANSFORMS)
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{name}={value!r} is not a list of transforms, such as [{known}]")
+    for transform in value:
+        if isinstance(transform, type) or not isinstance(transform, Geometric | Photometric):
+            raise TypeError(f"{name}={value!r}: {transform!r} is not a transform, such as {known}")
+
+
+def _zoom_pair(_: str, zoom_range: Any) -> list[float]:
+    """Return `zoom_range` as [lowest, highest] factor; a number z means [1 - z, 1 + z]."""
+    if isinstance(zoom_range, numbers.Real):
+        check_number("zoom_range", zoom_range)
+        return [1 - zoom_range, 1 + zoom_range]  # type: ignore[list-item]
+    try:
+        return list(check_pair("`zoom_range`", list(zoom_range)))
+    except TypeError:
+        raise ValueError(
+            "`zoom_range` should be a float or a tuple or list of two floats. "
+            f"Received: {zoom_range!r}"
+        ) from None
+
+
+def _option(default: Any, check: Callable[[str, Any], object]) -> Any:
+    """Return the field of an option: `check` takes its name and its value, and raises."""
+    return field(default=default, metadata={"check": check})
+
+
+_FLAG = partial(_option, check=check_flag)
+_from_zero = partial(check_number, minimum=0)
+
+
+@dataclass(eq=False, repr=False)
+class Settings:
+    """Every option of `Generator`, where they are explained; checked here.
+
+    Up to `dtype` they are Keras', in its order; the others are keyword-only and fastaug's own.
+    An option that is changed later is checked before the next batch.
+    """
+
+    featurewise_center: bool = _FLAG(False)
+    samplewise_center: bool = _FLAG(False)
+    featurewise_std_normalization: bool = _FLAG(False)
+    samplewise_std_normalization: bool = _FLAG(False)
+    zca_whitening: bool = _FLAG(False)
+    zca_epsilon: float = _option(1e-6, _from_zero)
+    rotation_range: float = _option(0, _from_zero)
+    width_shift_range: Any = _option(0.0, _check_shift)
+    height_shift_range: Any = _option(0.0, _check_shift)
+    brightness_range: Sequence[float] | None = _option(
+        None, partial(_check_optional, _check_quoted_pair)
+    )
+    shear_range: float = _option(0.0, _from_zero)
+    zoom_range: Any = _option(0.0, _zoom_pair)
+    channel_shift_range: float = _option(0.0, _from_zero)
+    fill_mode: str = _option("nearest", partial(check_one_of, accepted=FILL_MODES))
+    cval: float = _option(0.0, check_number)
+    horizontal_flip: bool = _FLAG(False)
+    vertical_flip: bool = _FLAG(False)
+    rescale: float | None = _option(None, partial(_check_optional, check_number))
+    preprocessing_function: Callable[[Array], Array] | str | None = _option(None, _check_function)
+    data_format: str | None = _option(None, check_data_format)
+    validation_split: InitVar[float] = 0.0
+    interpolation_order: int = _option(1, _check_order)
+    dtype: Any = _option(None, _check_dtype)
+    _: KW_ONLY
+    pool: InitVar[Any] = None
+    workers: int | None = _option(None, partial(_check_optional, partial(check_integer, minimum=0)))
+    threads: int | None = _option(None, partial(_check_optional, partial(check_integer, minimum=1)))
+    read_ahead: int = _option(2, partial(check_integer, minimum=0))
+    timeout: float = _option(TIMEOUT_S, _check_timeout)
+    on_error: str = _option("raise", partial(check_one_of, accepted=ON_ERROR))
+    decode: str = _option("exact", partial(check_one_of, accepted=DECODES))
+    exif_transpose: bool = _FLAG(False)
+    scale_16bit: bool = _FLAG(False)
+    cache: str | Path | None = _option(None, _check_cache)
+    cache_bytes: int | None = _option(
+        None, partial(_check_optional, partial(check_integer, minimum=1))
+    )
+    keras_quirks: bool = _FLAG(True)
+    transforms: Sequence[Transform] = _option((), _check_transforms)
+    dim_ordering: InitVar[str | None] = None
+
+    def __post_init__(self, validation_split: float, pool: Any, dim_ordering: str | None) -> None:
+        self.data_format = _with_ordering(self.data_format, dim_ordering) or default_data_format()
+        self.dtype = check_dtype(default_dtype() if self.dtype is None else self.dtype).name
+        self.workers = _with_pool(self.workers, pool)
+        _check_split(validation_split)
+        self._validation_split = validation_split
+        first = self.data_format == "channels_first"
+        self.channel_axis, self.row_axis, self.col_axis = (1, 2, 3) if first else (3, 1, 2)
+        self.mean: Array | None = None
+        self.std: Array | None = None
+        self.zca_whitening_matrix: Array | None = None
+        self.memory_caches = MemoryCaches(self.cache_bytes)
+        self._quirks_told = False
+        self.check()
+        self._settle_standardization()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        self.__dict__["_checked"] = False
+
+    def __repr__(self) -> str:
+        changed = ", ".join(f"{name}={value!r}" for name, value in self.changed().items())
+        return f"{type(self).__name__}({changed})"
+
+    def changed(self) -> dict[str, Any]:
+        """Return the options that differ from the defaults, as they are now."""
+        default, changed = Settings(), {}
+        for option, attribute in _OPTIONS.items():
+            value, usual = getattr(self, attribute), getattr(default, attribute)
+            if value is not usual and not np.array_equal(value, usual):
+                changed[option] = value
+        return changed
+
+    def check(self) -> None:
+        """Raise a ValueError or TypeError, in the user's words, for the first bad option."""
+        if self.__dict__["_checked"]:
+            return
+        for name, check in _CHECKS.items():
+            check(name, getattr(self, name))
+        if self.cache_bytes is not None and self.cache != "memory":
+            raise ValueError(
+                f"cache_bytes={self.cache_bytes!r} needs cache='memory', not cache={self.cache!r}"
+            )
+        self.zoom_range = _zoom_pair("zoom_range", self.zoom_range)
+        self.transforms = tuple(self.transforms)
+        self.__dict__["_checked"] = True
+
+    def _settle_standardization(self) -> None:
+        """Switch on what an option needs and off what it excludes, with Keras' warnings."""
+        for option, other, value in (
+            ("zca_whitening", "featurewise_center", True),
+            ("zca_whitening", "featurewise_std_normalization", False),
+            ("featurewise_std_normalization", "featurewise_center", True),
+            ("samplewise_std_normalization", "samplewise_center", True),
+        ):
+            if getattr(self, option) and bool(getattr(self, other)) is not value:
+                setattr(self, other, value)
+                warnings.warn(
+                    f"This Generator specifies `{option}`, which overrides setting of `{other}`.",
+                    stacklevel=users_stacklevel(),
+                )
+
+    @property
+    def decode_workers(self) -> int:
+        """How many processes decode files."""
+        return usable_cores() if self.workers is None else int(self.workers)
+
+    def ranges(self) -> Ranges:
+        """Return what is drawn from."""
+        self.check()
+        bright = self.brightness_range
+        return Ranges(
+            rotation=float(self.rotation_range),
+            height_shift=_shift_of(self.height_shift_range),
+            width_shift=_shift_of(self.width_shift_range),
+            shear=float(self.shear_range),
+            zoom=(self.zoom_range[0], self.zoom_range[1]),
+            horizontal_flip=bool(self.horizontal_flip),
+            vertical_flip=bool(self.vertical_flip),
+            channel_shift=float(self.channel_shift_range),
+            brightness=None if bright is None else (bright[0], bright[1]),
+        )
+
+    def recipe(self, dtype: Any = None, data_format: str | None = None) -> Recipe:
+        """Return what is done to every batch; `dtype` and `data_format` override the options."""
+        return replace(
+            self.drawn_recipe(),
+            dtype=np.dtype(self.dtype if dtype is None else dtype),
+            data_format=data_format or str(self.data_format),
+            mean=self._fitted("featurewise_center", "mean"),
+            deviation=self._fitted("featurewise_std_normalization", "std"),
+            whitening=self._fitted("zca_whitening", "zca_whitening_matrix"),
+        )
+
+    def drawn_recipe(self) -> Recipe:
+        """Return the recipe without the statistics, which there needn't be yet."""
+        self.check()
+        return Recipe(
+            dtype=np.dtype(self.dtype),
+            data_format=str(self.data_format),
+            fill_mode=self.fill_mode,
+            cval=self.cval,
+            order=self.interpolation_order,
+            quirks=bool(self.keras_quirks),
+            transforms=tuple(self.transforms),
+            preprocessing_function=self.preprocessing_function,
+            rescale=self.rescale,
+            samplewise_center=bool(self.samplewise_center),
+            samplewise_normalize=bool(self.samplewise_std_normalization),
+            threads=self.threads,
+        )
+
+    def warn_of_quirks(self, height: int, width: int) -> None:
+        """Warn, once, if quirks of Keras show in images of this size."""
+        quirks = visible_quirks(self.ranges(), height, width) if self.keras_quirks else []
+        if quirks and not self._quirks_told:
+            self._quirks_told = True
+            warnings.warn(
+                f"as in Keras, {'; and '.join(quirks)}. "
+                "keras_quirks=False does what the documentation says.",
+                stacklevel=users_stacklevel(),
+            )
+
+    def _fitted(self, option: str, statistic: str) -> Array | None:
+        """Return a statistic that an option needs; warn, as Keras does, if it is missing."""
+        if not getattr(self, option):
+            return None
+        value = getattr(self, statistic)
+        if value is None:
+            warnings.warn(
+                f"This Generator specifies `{option}`, but it hasn't been fit on any training "
+                "data. Fit it first by calling `.fit(numpy_data)`.",
+                stacklevel=users_stacklevel(),
+            )
+            return None
+        return np.asarray(value)
+
+    def decoding(self, target: Target) -> Target:
+        """Return what files are turned into: a target with what the options say of decoding."""
+        self.check()
+        return replace(
+            target,
+            decode=self.decode,
+            exif_transpose=bool(self.exif_transpose),
+            scale_16bit=bool(self.scale_16bit),
+        )
+
+
+_CHECKS = {option.name: option.metadata["check"] for option in fields(Settings) if option.metadata}
+# What is given by another name, and the attribute that it ends in.
+_ELSEWHERE = {"validation_split": "_validation_split", "pool": "", "dim_ordering": ""}
+_OPTIONS = {
+    name: _ELSEWHERE.get(name, name)
+    for name, option in Settings.__dataclass_fields__.items()
+    if _ELSEWHERE.get(name, name)
+}
+for _name in _ELSEWHERE:
+    delattr(Settings, _name)  # a default that an instance would show whatever it was given
+
+
+def _check_split(validation_split: Any) -> None:
+    if validation_split:
+        check_number("validation_split", validation_split)
+        if not 0 < validation_split < 1:
+            raise ValueError(
+                "`validation_split` must be strictly between 0 and 1. "
+                f"Received: {validation_split!r}"
+            )
+
+
+def _with_pool(workers: int | None, pool: Any) -> int | None:
+    """Return the number of decode processes that `pool` and `workers` ask for."""
+    if pool is None:
+        return workers
+    if workers is not None:
+        raise ValueError(f"give workers={workers!r} or pool={pool!r}, not both")
+    if isinstance(pool, multiprocessing.pool.Pool):
+        size = int(pool._processes)  # type: ignore[attr-defined]
+        warnings.warn(
+            f"pool= is a multiprocessing.Pool: its size, {size}, is taken as workers={size}; "
+            "the pool itself is not used and may be closed",
+            stacklevel=users_stacklevel(),
+        )
+        return size
+    check_integer("pool", pool, minimum=0)
+    return int(pool)
+
+
+def _with_ordering(data_format: str | None, dim_ordering: str | None) -> str | None:
+    """Return the data format, also from the 2017 fork's `dim_ordering`."""
+    if dim_ordering is None:
+        return data_format
+    check_one_of("dim_ordering", dim_ordering, _DIM_ORDERINGS)
+    ordered = _DIM_ORDERINGS[dim_ordering]
+    warnings.warn(
+        f"dim_ordering={dim_ordering!r} is Keras 1; write data_format={ordered!r}",
+        DeprecationWarning,
+        stacklevel=users_stacklevel(),
+    )
+    if data_format is not None and ordered not in (None, data_format):
+        raise ValueError(f"dim_ordering={dim_ordering!r} contradicts {data_format=}")
+    return data_format or ordered
+
+
+def _shift_of(value: Any) -> ShiftRange:
+    """Return a float where Keras draws with `uniform`, else what it hands to `choice`."""
+    if isinstance(value, float):
+        return value
+    if np.ndim(value):
+        return list(value) if len(value) else 0.0
+    return int(value) if isinstance(value, numbers.Integral) and int(value) > 0 else float(value)
+
+
+def visible_quirks(ranges: Ranges, height: int, width: int) -> list[str]:
+    """Describe the quirks of Keras that show in images of this size."""
+    shifts = bool(ranges.height_shift) or bool(ranges.width_shift)
+    turned = ranges.rotation or ranges.shear or tuple(ranges.zoom) != (1, 1)
+    quirks = []
+    if shifts and (height != width or ranges.height_shift != ranges.width_shift):
+        quirks.append(
+            "height_shift_range moves images horizontally and width_shift_range vertically"
+        )
+    if turned and height != width:
+        quirks.append(
+            f"images of {height}x{width} are turned, sheared and zoomed about ({(width - 1) / 2}, "
+            f"{(height - 1) / 2}) (row, col), which is not their centre"
+        )
+    return quirks
