@@ -19,8 +19,8 @@ from keras.src.legacy.preprocessing.image import ImageDataGenerator
 from study import SCALE
 
 from fastaug import Generator
-from fastaug.bench.study import preprocess
 from fastaug.machine import usable_cores
+from fastaug.study.of_2017 import preprocess
 
 pytestmark = pytest.mark.benchmark(group="headline")
 

@@ -27,8 +27,8 @@ from pictures import Photos, enlarge_photos
 from scaling import differences
 
 from fastaug import Generator
+from fastaug.kernels.resize import take_over
 from fastaug.machine import usable_cores
-from fastaug.resize import take_over
 
 pytestmark = pytest.mark.benchmark(group="headline")
 

@@ -15,9 +15,9 @@ from alternate import Contender
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastaug.crew import TakeOver
-from fastaug.decode import Target
-from fastaug.sources import FileSource
+from fastaug.files.decode import Target
+from fastaug.files.decoders.supervisor import TakeOver
+from fastaug.sources.files import FileSource
 
 Array = NDArray[Any]
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from oracles import STILL, some_draws
 from study import SEED, settings
 
-from fastaug.buffers import BatchBuffers
 from fastaug.kernels.launch import Pace
-from fastaug.pipeline import BatchDraws, Recipe, make_batch
+from fastaug.pixels.batch import BatchDraws, Recipe, make_batch
+from fastaug.pixels.buffers import BatchBuffers
 
 Array = NDArray[Any]
 Parameters = dict[str, tuple[Any, ...]]

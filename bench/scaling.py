@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pictures import files_in_turn
 from PIL import Image
 
-from fastaug.decode import Target, decode_file
+from fastaug.files.decode import Target, decode_file
 
 Array = NDArray[Any]
 

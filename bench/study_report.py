@@ -9,9 +9,9 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
-from fastaug.bench.charts import draw_charts
-from fastaug.bench.record import Record, load_record
-from fastaug.bench.report import (
+from fastaug.study.charts import draw_charts
+from fastaug.study.record import Record, load_record
+from fastaug.study.report import (
     BESIDE_2017,
     CAPTIONS,
     DPI,

@@ -24,10 +24,10 @@ import numpy as np
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
 from fastaug import Generator, InputStats, SystemMonitor
-from fastaug.bench.data import load_images
-from fastaug.bench.models import cifar_model, photo_model
 from fastaug.demo import draw_folder
 from fastaug.machine import usable_cores
+from fastaug.study.data import load_images
+from fastaug.study.models import cifar_model, photo_model
 
 QUICK = "--quick" in sys.argv
 CHARTS = Path(tempfile.gettempdir()) / "fastaug-study"

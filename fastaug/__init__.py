@@ -11,33 +11,35 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastaug import transforms as transforms
-    from fastaug.array_iterator import NumpyArrayIterator as NumpyArrayIterator
     from fastaug.errors import DecodeError as DecodeError
     from fastaug.errors import WorkerError as WorkerError
-    from fastaug.file_iterators import DataFrameIterator as DataFrameIterator
-    from fastaug.file_iterators import DirectoryIterator as DirectoryIterator
-    from fastaug.folder_statistics import fit_folder as fit_folder
+    from fastaug.fitting.folders import fit_folder as fit_folder
     from fastaug.generator import Generator as Generator
-    from fastaug.input_stats import InputStats as InputStats
+    from fastaug.iterators.arrays import NumpyArrayIterator as NumpyArrayIterator
+    from fastaug.iterators.files import DataFrameIterator as DataFrameIterator
+    from fastaug.iterators.files import DirectoryIterator as DirectoryIterator
     from fastaug.kernels.launch import set_num_threads as set_num_threads
-    from fastaug.monitor import SystemMonitor as SystemMonitor
-    from fastaug.preprocessing import batched as batched
-    from fastaug.scan import scan_folder as scan_folder
+    from fastaug.pixels.preprocessing import batched as batched
+    from fastaug.preview.preview import Preview as Preview
+    from fastaug.scan.report import scan_folder as scan_folder
+    from fastaug.watch.input_stats import InputStats as InputStats
+    from fastaug.watch.monitor import SystemMonitor as SystemMonitor
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "DataFrameIterator": "fastaug.file_iterators",
+    "DataFrameIterator": "fastaug.iterators.files",
     "DecodeError": "fastaug.errors",
-    "DirectoryIterator": "fastaug.file_iterators",
+    "DirectoryIterator": "fastaug.iterators.files",
     "Generator": "fastaug.generator",
-    "InputStats": "fastaug.input_stats",
-    "NumpyArrayIterator": "fastaug.array_iterator",
-    "SystemMonitor": "fastaug.monitor",
+    "InputStats": "fastaug.watch.input_stats",
+    "NumpyArrayIterator": "fastaug.iterators.arrays",
+    "Preview": "fastaug.preview.preview",
+    "SystemMonitor": "fastaug.watch.monitor",
     "WorkerError": "fastaug.errors",
-    "batched": "fastaug.preprocessing",
-    "fit_folder": "fastaug.folder_statistics",
-    "scan_folder": "fastaug.scan",
+    "batched": "fastaug.pixels.preprocessing",
+    "fit_folder": "fastaug.fitting.folders",
+    "scan_folder": "fastaug.scan.report",
     "set_num_threads": "fastaug.kernels.launch",
     "transforms": "fastaug.transforms",
 }

@@ -2,7 +2,7 @@
 
 import sys
 
-from fastaug.cli import main
+from fastaug.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

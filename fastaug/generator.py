@@ -11,24 +11,24 @@ from typing import Any
 
 import numpy as np
 
-from fastaug.array_iterator import NumpyArrayIterator
-from fastaug.batch_iterator import BatchIterator
-from fastaug.catalog import dataframe_arguments, refuse_names_outside
 from fastaug.describe import describe
-from fastaug.draws import batch_stream, draw_batch
 from fastaug.errors import check_integer
-from fastaug.file_iterators import DataFrameIterator, DirectoryIterator
-from fastaug.pipeline import Array
-from fastaug.preview import MOST, Preview, preview_of
-from fastaug.settings import Settings
-from fastaug.statistics import (
+from fastaug.files.catalog import dataframe_arguments, refuse_names_outside
+from fastaug.fitting.arrays import (
     Fitted,
     fit_statistics,
     load_statistics,
     save_statistics,
     standardize,
 )
-from fastaug.transform_image import apply_parameters
+from fastaug.iterators.arrays import NumpyArrayIterator
+from fastaug.iterators.base import BatchIterator
+from fastaug.iterators.files import DataFrameIterator, DirectoryIterator
+from fastaug.pixels.batch import Array
+from fastaug.pixels.one_image import apply_parameters
+from fastaug.preview.preview import MOST, Preview, preview_of
+from fastaug.settings import Settings
+from fastaug.transforms.keras.draws import batch_stream, draw_batch
 
 
 class Generator(Settings):
@@ -302,7 +302,7 @@ class Generator(Settings):
 
         Returns
         -------
-        A `fastaug.preview.Preview`: shown by a notebook, with `image`, `batch` and `save(path)`.
+        A `fastaug.Preview`: shown by a notebook, with `image`, `batch` and `save(path)`.
 
         Raises
         ------

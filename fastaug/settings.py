@@ -18,9 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from fastaug.cache import MemoryCaches
-from fastaug.decode import DECODES, Target
-from fastaug.draws import Ranges, ShiftRange
 from fastaug.errors import (
     check_flag,
     check_integer,
@@ -29,13 +26,16 @@ from fastaug.errors import (
     check_pair,
     users_stacklevel,
 )
+from fastaug.files.cache.memory import MemoryCaches
+from fastaug.files.decode import DECODES, Target
 from fastaug.keras_settings import check_data_format, default_data_format, default_dtype
 from fastaug.kernels.warp import FILL_MODES
 from fastaug.machine import usable_cores
-from fastaug.pipeline import DTYPES, Array, Recipe
-from fastaug.preprocessing import check_function
-from fastaug.spline import require_ndimage
+from fastaug.pixels.batch import DTYPES, Array, Recipe
+from fastaug.pixels.preprocessing import check_function
+from fastaug.pixels.spline import require_ndimage
 from fastaug.transforms import TRANSFORMS, Geometric, Photometric, Transform
+from fastaug.transforms.keras.draws import Ranges, ShiftRange
 
 ON_ERROR = ("raise", "skip")
 TIMEOUT_S = 120.0

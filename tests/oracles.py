@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from fastaug import pipeline
-from fastaug.draws import Draws, transform_stream
-from fastaug.pipeline import BatchDraws, Recipe, make_batch
-from fastaug.preprocessing import batched
+from fastaug.pixels import batch as pipeline
+from fastaug.pixels.batch import BatchDraws, Recipe, make_batch
+from fastaug.pixels.preprocessing import batched
 from fastaug.transforms import QuarterTurn, Solarize, Transform
+from fastaug.transforms.keras.draws import Draws, transform_stream
 
 Array = NDArray[Any]
 

@@ -15,8 +15,8 @@ import numpy as np
 from conftest import ROOT, make_images
 from PIL import Image
 
-from fastaug.decode import Target
-from fastaug.sources import FileSource, Request
+from fastaug.files.decode import Target
+from fastaug.sources.files import FileSource, Request
 
 TARGET = Target(33, 47, "rgb", "nearest", False)
 BATCH = 8

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from conftest import ROOT
 
-from fastaug.advice import BUSY, ENOUGH, MODEL, Feed, Shares, advise
+from fastaug.watch.advice import BUSY, ENOUGH, MODEL, Feed, Shares, advise
 
 DECODE = Shares(waited=0.5, decode=0.9, augment=0.3, hand_over=0.1)
 AUGMENT = Shares(waited=0.5, decode=0.3, augment=0.9, hand_over=0.1)

@@ -18,8 +18,8 @@ PACKAGE = ROOT / "fastaug"
 # From the bottom to the top.  A module may import what stands above it in this list, never below.
 RANKS = [
     "fastaug.errors",
-    "fastaug.draws",
-    "fastaug.buffers",
+    "fastaug.transforms.keras.draws",
+    "fastaug.pixels.buffers",
     "fastaug.kernels",
     "fastaug.kernels.launch",
     "fastaug.kernels.matrices",
@@ -30,90 +30,90 @@ RANKS = [
     "fastaug.kernels.pointwise",
     "fastaug.kernels.batch",
     "fastaug.kernels.resizing",
-    "fastaug.geometry",
-    "fastaug.spline",
-    "fastaug.transforms.kinds",
+    "fastaug.transforms.keras.matrices",
+    "fastaug.pixels.spline",
+    "fastaug.transforms.base",
     "fastaug.transforms.quarter_turn",
     "fastaug.transforms.solarize",
     "fastaug.transforms",
-    "fastaug.preprocessing",
-    "fastaug.stats",
-    "fastaug.pipeline",
-    "fastaug.transform_image",
-    "fastaug.resize",
-    "fastaug.progress",
-    "fastaug.catalog",
-    "fastaug.paths",
-    "fastaug.decode",
-    "fastaug.headers",
-    "fastaug.duplicates",
-    "fastaug.shared_memory",
-    "fastaug.worker",
-    "fastaug.worker_process",
-    "fastaug.crew",
-    "fastaug.workers",
-    "fastaug.unreadable",
-    "fastaug.cache",
-    "fastaug.cache_files",
-    "fastaug.disk_cache",
-    "fastaug.sources",
-    "fastaug.cached_source",
-    "fastaug.labels",
-    "fastaug.pictures",
-    "fastaug.epochs",
-    "fastaug.substitutes",
-    "fastaug.read_ahead",
+    "fastaug.pixels.preprocessing",
+    "fastaug.counters",
+    "fastaug.pixels.batch",
+    "fastaug.pixels.one_image",
+    "fastaug.kernels.resize",
+    "fastaug.files.progress",
+    "fastaug.files.catalog",
+    "fastaug.files.paths",
+    "fastaug.files.decode",
+    "fastaug.scan.headers",
+    "fastaug.scan.duplicates",
+    "fastaug.files.decoders.shared_memory",
+    "fastaug.files.decoders.child",
+    "fastaug.files.decoders.process",
+    "fastaug.files.decoders.supervisor",
+    "fastaug.files.decoders.pool",
+    "fastaug.scan.unreadable",
+    "fastaug.files.cache.memory",
+    "fastaug.files.cache.disk_files",
+    "fastaug.files.cache.disk",
+    "fastaug.sources.files",
+    "fastaug.sources.cached",
+    "fastaug.iterators.labels",
+    "fastaug.iterators.saved_pictures",
+    "fastaug.iterators.passes",
+    "fastaug.iterators.substitutes",
+    "fastaug.iterators.read_ahead",
     "fastaug.options",
-    "fastaug.scan",
-    "fastaug.readers",
-    "fastaug.waiting",
+    "fastaug.scan.report",
+    "fastaug.sources.opening",
+    "fastaug.watch.waiting",
     "fastaug.keras_settings",
-    "fastaug.batch_iterator",
-    "fastaug.array_iterator",
-    "fastaug.file_iterators",
+    "fastaug.iterators.base",
+    "fastaug.iterators.arrays",
+    "fastaug.iterators.files",
     "fastaug.flows",
-    "fastaug.statistics_file",
-    "fastaug.statistics",
+    "fastaug.fitting.stored",
+    "fastaug.fitting.arrays",
     "fastaug.describe",
-    "fastaug.destandardize",
-    "fastaug.sheet",
-    "fastaug.preview",
+    "fastaug.pixels.standardization",
+    "fastaug.preview.sheet",
+    "fastaug.preview.preview",
     "fastaug.generator",
     "fastaug.extras",
-    "fastaug.system_sample",
-    "fastaug.monitor_plot",
-    "fastaug.monitor",
-    "fastaug.advice",
-    "fastaug.input_stats",
-    "fastaug.folder_statistics",
+    "fastaug.watch.system_sample",
+    "fastaug.watch.monitor_chart",
+    "fastaug.watch.monitor",
+    "fastaug.watch.advice",
+    "fastaug.watch.input_stats",
+    "fastaug.fitting.folders",
     "fastaug.demo",
-    "fastaug.bench",
-    "fastaug.bench.study",
-    "fastaug.bench.machine",
-    "fastaug.bench.data",
-    "fastaug.bench.pool_method",
-    "fastaug.bench.models",
-    "fastaug.bench.record",
-    "fastaug.bench.run",
-    "fastaug.bench.training",
-    "fastaug.bench.generate",
-    "fastaug.bench.train",
-    "fastaug.bench.disk",
-    "fastaug.bench.charts",
-    "fastaug.bench.report",
+    "fastaug.study",
+    "fastaug.study.of_2017",
+    "fastaug.study.machine",
+    "fastaug.study.data",
+    "fastaug.study.pool_method",
+    "fastaug.study.models",
+    "fastaug.study.record",
+    "fastaug.study.rounds",
+    "fastaug.study.training",
+    "fastaug.study.generate",
+    "fastaug.study.train",
+    "fastaug.study.disk",
+    "fastaug.study.charts",
+    "fastaug.study.report",
     "fastaug",
-    "fastaug.commands",
-    "fastaug.commands.arguments",
-    "fastaug.commands.demo",
-    "fastaug.commands.bench",
-    "fastaug.commands.preview",
-    "fastaug.commands.scan",
-    "fastaug.commands.stats",
     "fastaug.cli",
+    "fastaug.cli.arguments",
+    "fastaug.cli.demo",
+    "fastaug.cli.bench",
+    "fastaug.cli.preview",
+    "fastaug.cli.scan",
+    "fastaug.cli.stats",
+    "fastaug.cli.main",
     "fastaug.__main__",
 ]
 RANK = {module: rank for rank, module in enumerate(RANKS)}
-PIXELS = {"numba", "fastaug.kernels", "fastaug.pipeline", "fastaug.geometry"}
+PIXELS = {"numba", "fastaug.kernels", "fastaug.pixels.batch", "fastaug.transforms.keras.matrices"}
 FILES = (
     *("catalog", "paths", "decode", "shared_memory", "worker", "worker_process", "crew", "workers"),
     *("headers", "duplicates", "unreadable"),
@@ -160,7 +160,9 @@ def test_arrows_point_one_way(module):
 
 @pytest.mark.parametrize("module", FILES)
 def test_files_know_no_kernels(module):
-    assert not imports_of(MODULES[f"fastaug.{module}"]) & (PIXELS | {"keras", "fastaug.draws"})
+    assert not imports_of(MODULES[f"fastaug.{module}"]) & (
+        PIXELS | {"keras", "fastaug.transforms.keras.draws"}
+    )
 
 
 def test_only_what_keras_calls_imports_it():
@@ -168,10 +170,10 @@ def test_only_what_keras_calls_imports_it():
         module
         for module, path in MODULES.items()
         if any(name.partition(".")[0] == "keras" for name in imports_of(path))
-        and not module.startswith(("fastaug.bench", "fastaug.commands"))  # they run Keras' own
+        and not module.startswith(("fastaug.study", "fastaug.cli"))  # they run Keras' own
     }
-    callbacks = {"fastaug.monitor", "fastaug.input_stats"}
-    assert users == {"fastaug.keras_settings", "fastaug.batch_iterator", "fastaug.demo"} | callbacks
+    callbacks = {"fastaug.watch.monitor", "fastaug.watch.input_stats"}
+    assert users == {"fastaug.keras_settings", "fastaug.iterators.base", "fastaug.demo"} | callbacks
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
@@ -192,7 +194,7 @@ def test_import_is_light():
 
 def test_decode_processes_are_light():
     heavy = {"numba", "keras", "tensorflow", "jax", "torch", "pandas", "scipy", "matplotlib"}
-    assert not heavy & modules_after("import fastaug.worker")
+    assert not heavy & modules_after("import fastaug.files.decoders.child")
 
 
 def test_import_costs_little_beside_an_empty_interpreter():

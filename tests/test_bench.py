@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from fastaug.bench.record import KERAS, OURS, POOL, Record, Row, Run
+from fastaug.study.record import KERAS, OURS, POOL, Record, Row, Run
 
 REPORT = ROOT / "bench" / "report.py"
 MARKS = "before\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nafter\n"

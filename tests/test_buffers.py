@@ -26,7 +26,7 @@ import pytest
 from conftest import make_images
 
 from fastaug import Generator
-from fastaug.buffers import BatchBuffers
+from fastaug.pixels.buffers import BatchBuffers
 
 SHAPE = (4, 8, 11, 3)
 HANDFUL = 8  # batches: one that is looked at, those made ahead, and some to spare

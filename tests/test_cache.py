@@ -14,8 +14,9 @@ import psutil
 import pytest
 from conftest import make_images
 
-from fastaug import cache, machine
-from fastaug.cache import CacheBudget, MemoryCache, MemoryStore
+from fastaug import machine
+from fastaug.files.cache import memory as cache
+from fastaug.files.cache.memory import CacheBudget, MemoryCache, MemoryStore
 from fastaug.machine import default_cache_bytes
 
 SHAPE = (5, 7, 3)

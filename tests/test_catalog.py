@@ -16,8 +16,8 @@ import pytest
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
 from fastaug import Generator, progress
-from fastaug.catalog import EXTENSIONS, scan_dataframe, scan_directory
 from fastaug.errors import ColumnError, DecodeError
+from fastaug.files.catalog import EXTENSIONS, scan_dataframe, scan_directory
 
 # Names that other orders than Keras' would put elsewhere: by locale, by number, by path component.
 NAMES = [
@@ -282,7 +282,7 @@ def test_progress_leaves_the_process_as_it_was(tree, disabled):
     program = f"""
 import sys, threading
 from multiprocessing import get_start_method
-from fastaug import catalog, progress
+from fastaug.files import catalog, progress
 catalog.scan_directory({str(tree)!r}, None, None, False)
 assert "tqdm" not in sys.modules
 progress._PATIENCE_S = -1

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import fastaug
-from fastaug.cli import main
+from fastaug.cli.main import main
 from fastaug.demo import CLASSES, draw_folder
 
 MODULE = [sys.executable, "-m", "fastaug"]

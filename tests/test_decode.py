@@ -17,8 +17,8 @@ import simplejpeg
 from conftest import ON_LINUX, make_images
 from PIL import Image, ImageFile
 
-from fastaug.decode import FORMATS, INTERPOLATIONS, Target, _decode_jpeg, decode_file
 from fastaug.errors import DecodeError
+from fastaug.files.decode import FORMATS, INTERPOLATIONS, Target, _decode_jpeg, decode_file
 
 COLOR_MODES = ("rgb", "rgba", "grayscale")
 # Smaller and larger than most photos, neither of them square.
@@ -325,7 +325,7 @@ def test_exhausted_memory_is_not_blamed_on_the_file(photo, monkeypatch):
     def exhausted(data):
         raise MemoryError
 
-    monkeypatch.setattr("fastaug.decode._decode_jpeg", exhausted)
+    monkeypatch.setattr("fastaug.files.decode._decode_jpeg", exhausted)
     with pytest.raises(MemoryError):
         decoded(photo, Target(13, 17, "rgb", "nearest", False))
 

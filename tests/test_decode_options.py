@@ -12,7 +12,7 @@ from conftest import make_images
 from PIL import Image, ImageOps
 
 from fastaug import Generator
-from fastaug.decode import CLIPPED, Target, decode_file
+from fastaug.files.decode import CLIPPED, Target, decode_file
 
 FAST = {"decode": "fast"}
 
@@ -168,7 +168,7 @@ def test_real_photos_are_turned_upright(real_data):
 
 def test_photo_without_exif_takes_the_short_way(tmp_path, monkeypatch):
     Image.fromarray(make_images(1, 90, 123, 3)[0]).save(tmp_path / "plain.jpg")
-    monkeypatch.setattr("fastaug.decode._decode", None)  # Pillow's way
+    monkeypatch.setattr("fastaug.files.decode._decode", None)  # Pillow's way
     decoded(tmp_path / "plain.jpg", target_of((33, 47), exif_transpose=True))
 
 

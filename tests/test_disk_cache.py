@@ -20,10 +20,11 @@ import pytest
 from conftest import ON_LINUX, make_images
 from pools import output_of, start_script
 
-from fastaug import cache_files, disk_cache
-from fastaug.cache_files import CacheFiles
-from fastaug.decode import Target
-from fastaug.disk_cache import DiskCache
+from fastaug.files.cache import disk as disk_cache
+from fastaug.files.cache import disk_files as cache_files
+from fastaug.files.cache.disk import DiskCache
+from fastaug.files.cache.disk_files import CacheFiles
+from fastaug.files.decode import Target
 
 TARGET = Target(5, 7, "rgb", "nearest", False)
 SLOT = 5 * 7 * 3

@@ -26,7 +26,7 @@ DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")] + sorted(
     "module",
     [
         "fastaug.generator",
-        "fastaug.input_stats",
+        "fastaug.watch.input_stats",
         "fastaug.transforms.quarter_turn",
         "fastaug.transforms.solarize",
     ],

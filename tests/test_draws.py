@@ -19,10 +19,10 @@ from oracles import some_draws
 from PIL import Image
 
 from fastaug import Generator
-from fastaug.draws import Draws, Ranges, batch_stream, draw_batch, transform_stream
-from fastaug.geometry import compose, moves, pull_matrices
-from fastaug.pipeline import BatchDraws, Recipe, make_batch
+from fastaug.pixels.batch import BatchDraws, Recipe, make_batch
 from fastaug.transforms import QuarterTurn, Solarize
+from fastaug.transforms.keras.draws import Draws, Ranges, batch_stream, draw_batch, transform_stream
+from fastaug.transforms.keras.matrices import compose, moves, pull_matrices
 
 # The same examples in every run: a failure on one machine is a failure on all.
 fixed = settings(derandomize=True, deadline=None, max_examples=60)

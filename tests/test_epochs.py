@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastaug.epochs import PassSchedule, Position, following
+from fastaug.iterators.passes import PassSchedule, Position, following
 
 LENGTH = 5
 

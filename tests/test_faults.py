@@ -32,8 +32,8 @@ from pools import (
 )
 
 from fastaug.errors import DecodeError, WorkerError
-from fastaug.shared_memory import KIND_VARIABLE
-from fastaug.workers import DecodePool
+from fastaug.files.decoders.pool import DecodePool
+from fastaug.files.decoders.shared_memory import KIND_VARIABLE
 
 pytestmark = pytest.mark.skipif(not ON_LINUX, reason="looks at processes in /proc")
 

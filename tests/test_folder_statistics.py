@@ -15,8 +15,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from fastaug import DecodeError, Generator, fit_folder
-from fastaug.cli import main
-from fastaug.commands.stats import factor
+from fastaug.cli.main import main
+from fastaug.cli.stats import factor
 
 STANDARD = {"featurewise_center": True, "featurewise_std_normalization": True}
 WHITE = {"featurewise_center": True, "zca_whitening": True}
@@ -149,8 +149,8 @@ def test_settings_of_keras_change_nothing(folder, channels_first):
 
 
 def test_many_batches_are_merged(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("fastaug.folder_statistics._BATCH_FILES", 4)
-    monkeypatch.setattr("fastaug.folder_statistics._PIECE_VALUES", 3 * 11 * 3)
+    monkeypatch.setattr("fastaug.fitting.folders._BATCH_FILES", 4)
+    monkeypatch.setattr("fastaug.fitting.folders._PIECE_VALUES", 3 * 11 * 3)
     found = fit_folder(folder, (7, 11), workers=1)
     x = by_pillow(folder, (7, 11))
     assert_same(*both(found, tmp_path / "s.json", x, **STANDARD, dtype="float64"), EXACT)
@@ -236,7 +236,7 @@ def test_broken_file_is_named(broken, workers):
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("batch", [2, 5, 512])
 def test_skipped_files_leave_nothing_in_their_places(broken, tmp_path, monkeypatch, workers, batch):
-    monkeypatch.setattr("fastaug.folder_statistics._BATCH_FILES", batch)
+    monkeypatch.setattr("fastaug.fitting.folders._BATCH_FILES", batch)
     found = fit_folder(broken, (7, 11), skip_errors=True, zca=True, workers=workers)
     x = by_pillow(broken, (7, 11), without=BROKEN)
     fitted, loaded = both(found, tmp_path / "stats.json", x, **WHITE, dtype="float64")
@@ -248,7 +248,7 @@ def test_skipped_files_leave_nothing_in_their_places(broken, tmp_path, monkeypat
 
 
 def test_batch_of_broken_files_alone_is_left_out(broken, monkeypatch):
-    monkeypatch.setattr("fastaug.folder_statistics._BATCH_FILES", 1)
+    monkeypatch.setattr("fastaug.fitting.folders._BATCH_FILES", 1)
     found = fit_folder(broken, (7, 11), skip_errors=True, workers=0).statistics
     x = by_pillow(broken, (7, 11), without=BROKEN)
     assert_allclose(found.std, x.std(axis=(0, 1, 2)), rtol=EXACT)

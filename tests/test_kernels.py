@@ -36,13 +36,13 @@ from oracles import (
 
 import fastaug
 from fastaug import Generator, geometry, pipeline
-from fastaug.draws import Draws
 from fastaug.kernels import launch
 from fastaug.kernels.batch import Layout, make_room, rows_of_a_band
 from fastaug.kernels.matrices import add_product
 from fastaug.kernels.sampling import sample_rows
 from fastaug.kernels.warp import FILL_MODES as CODES
-from fastaug.pipeline import BatchDraws, Recipe, make_batch
+from fastaug.pixels.batch import BatchDraws, Recipe, make_batch
+from fastaug.transforms.keras.draws import Draws
 
 SIZES = ((1, 1), (1, 9), (9, 1), (2, 2), (5, 7), (33, 3))
 FLIPS = tuple(itertools.product((False, True), repeat=2))

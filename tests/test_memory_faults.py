@@ -18,7 +18,7 @@ from pools import draw_photos, numbered, output_of, script_path, start_script
 from test_decode import huge_jpeg, huge_png
 
 from fastaug import Generator
-from fastaug.shared_memory import KIND_VARIABLE
+from fastaug.files.decoders.shared_memory import KIND_VARIABLE
 
 COUNT, BATCH, SIZE = 24, 8, (33, 47)
 
@@ -126,7 +126,7 @@ def test_image_of_400_megapixels_takes_no_memory(tmp_path, make):
     code = """
 import resource, sys
 import numpy as np
-from fastaug.decode import Target, decode_file
+from fastaug.files.decode import Target, decode_file
 from fastaug.errors import DecodeError
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for color_mode in ("rgb", "rgba", "grayscale"):

@@ -24,12 +24,12 @@ from oracles import (
 from scipy import ndimage
 
 from fastaug import Generator, pipeline
-from fastaug.draws import Draws
-from fastaug.geometry import pull_matrices
 from fastaug.kernels.batch import augment_blocks
 from fastaug.kernels.launch import launch
-from fastaug.pipeline import BatchDraws, Recipe, make_batch
+from fastaug.pixels.batch import BatchDraws, Recipe, make_batch
 from fastaug.transforms import TRANSFORMS, QuarterTurn
+from fastaug.transforms.keras.draws import Draws
+from fastaug.transforms.keras.matrices import pull_matrices
 
 # Keras 3.15 takes `affine_transform` from where SciPy had it before 1.8.
 pytestmark = pytest.mark.filterwarnings(

@@ -16,7 +16,7 @@ from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
 import fastaug
 from fastaug import Generator, pipeline
-from fastaug.preprocessing import MODES, call_function, fused_mode
+from fastaug.pixels.preprocessing import MODES, call_function, fused_mode
 
 pytestmark = [
     # Keras 3.15 takes `affine_transform` from where SciPy had it before 1.8.

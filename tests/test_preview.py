@@ -17,10 +17,10 @@ from PIL import Image
 from pools import draw_photos
 
 from fastaug import Generator, batched, transforms
-from fastaug.cli import main
-from fastaug.draws import Draws
-from fastaug.preview import Preview, _drawn
-from fastaug.sheet import Pair, draw_sheet, scale_for
+from fastaug.cli.main import main
+from fastaug.preview.preview import Preview, _drawn
+from fastaug.preview.sheet import Pair, draw_sheet, scale_for
+from fastaug.transforms.keras.draws import Draws
 
 pytestmark = pytest.mark.filterwarnings("ignore:as in Keras:UserWarning")
 

@@ -15,7 +15,7 @@ import pytest
 from conftest import make_images
 
 from fastaug import Generator
-from fastaug.read_ahead import ReadAhead
+from fastaug.iterators.read_ahead import ReadAhead
 
 STUDY = {"rotation_range": 45, "horizontal_flip": True, "channel_shift_range": 20}
 LONG_S = 0.002  # longer than it pays to wait for

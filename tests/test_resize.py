@@ -12,13 +12,13 @@ from conftest import make_images
 from PIL import Image
 from pools import TARGET, by_pillow, draw_photos, numbered, read, requests_of
 
-from fastaug import sources
-from fastaug import workers as workers_module
-from fastaug.decode import Target, decode_file, decode_into, nearest_taps
 from fastaug.errors import DecodeError, WorkerError
-from fastaug.resize import take_over
-from fastaug.sources import FileSource, LocalFileSource
-from fastaug.workers import roomy_slot
+from fastaug.files.decode import Target, decode_file, decode_into, nearest_taps
+from fastaug.files.decoders import pool as workers_module
+from fastaug.files.decoders.pool import roomy_slot
+from fastaug.kernels.resize import take_over
+from fastaug.sources import files as sources
+from fastaug.sources.files import FileSource, LocalFileSource
 
 SIZES = ((1, 1), (5, 7), (8, 11), (13, 17), (33, 47), (60, 90), (127, 64))
 

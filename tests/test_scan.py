@@ -21,9 +21,9 @@ from PIL import Image, ImageFile
 from pools import Sabotage, alive, draw_photos, numbered, output_of, start_script, wait_for
 
 from fastaug import Generator, scan_folder
-from fastaug.cli import main
-from fastaug.headers import read_header
-from fastaug.scan import Copies, Leak, Problem, Spread, balanced_weights
+from fastaug.cli.main import main
+from fastaug.scan.headers import read_header
+from fastaug.scan.report import Copies, Leak, Problem, Spread, balanced_weights
 
 OTHER_EXTENSION = "its extension is not one of png, jpg, jpeg, bmp, ppm, tif, tiff"
 NO_IMAGE = "not an image in one of the formats"
@@ -443,7 +443,7 @@ def test_progress_bar_is_on_stderr(tmp_path):
 @pytest.mark.skipif(not ON_LINUX, reason="sabotage needs Linux")
 def test_ctrl_c_ends_a_scan_and_its_processes(tmp_path, sabotage):
     draw_photos(tmp_path / "flat", numbered(9, _2="hung"))
-    code = "import sys; from fastaug.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = "import sys; from fastaug.cli.main import main; sys.exit(main(sys.argv[1:]))"
     script = start_script(code, "scan", tmp_path / "flat", "--workers", 1)
     wait_for(lambda: "02-hung.jpg" in sabotage.opened())
     workers = [

@@ -24,9 +24,13 @@ from keras.src.legacy.preprocessing.image import ImageDataGenerator
 from PIL import Image
 from pools import draw_photos, numbered
 
-from fastaug.bench import data, study
-from fastaug.bench.pool_method import flow, flow_from_directory, pool_of
-from fastaug.bench.record import (
+from fastaug.cli import bench
+from fastaug.cli.main import main
+from fastaug.machine import usable_cores
+from fastaug.study import data
+from fastaug.study import of_2017 as study
+from fastaug.study.pool_method import flow, flow_from_directory, pool_of
+from fastaug.study.record import (
     ALONE,
     KERAS,
     OURS,
@@ -38,10 +42,7 @@ from fastaug.bench.record import (
     Run,
     load_record,
 )
-from fastaug.bench.report import beside_2017, render, verdicts, write_report
-from fastaug.cli import main
-from fastaug.commands import bench
-from fastaug.machine import usable_cores
+from fastaug.study.report import beside_2017, render, verdicts, write_report
 
 # Of SciPy, about what Keras imports.
 pytestmark = pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")

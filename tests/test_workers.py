@@ -32,9 +32,9 @@ from pools import (
 )
 
 from fastaug.errors import DecodeError, WorkerError
-from fastaug.shared_memory import KIND_VARIABLE, SharedMemory
-from fastaug.sources import LocalFileSource
-from fastaug.workers import DecodePool
+from fastaug.files.decoders.pool import DecodePool
+from fastaug.files.decoders.shared_memory import KIND_VARIABLE, SharedMemory
+from fastaug.sources.files import LocalFileSource
 
 KINDS = ["memfd", "shm"] if hasattr(os, "memfd_create") else ["shm"]
 COUNT = 5 * BATCH + 3  # the last batch is short
@@ -69,7 +69,7 @@ def test_pixels_are_the_same_without_workers(paths):
 def test_float_slots_and_channels_first_come_through(tmp_path):
     from dataclasses import replace
 
-    from fastaug.sources import FileSource
+    from fastaug.sources.files import FileSource
 
     values = np.arange(33 * 47, dtype=np.uint16).reshape(33, 47) * 40
     Image.fromarray(values).save(tmp_path / "deep.png")
@@ -85,9 +85,18 @@ def test_float_slots_and_channels_first_come_through(tmp_path):
 
 
 def test_worker_imports_neither_numba_nor_keras():
-    program = "import fastaug.worker, sys; print(*sys.modules)"
+    program = "import fastaug.files.decoders.child, sys; print(*sys.modules)"
     output = subprocess.check_output([sys.executable, "-c", program], text=True)
-    heavy = {"numba", "keras", "tensorflow", "jax", "torch", "pandas", "scipy", "fastaug.workers"}
+    heavy = {
+        "numba",
+        "keras",
+        "tensorflow",
+        "jax",
+        "torch",
+        "pandas",
+        "scipy",
+        "fastaug.files.decoders.pool",
+    }
     assert not heavy & set(output.split())
 
 

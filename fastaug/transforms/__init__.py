@@ -8,7 +8,7 @@ after its class, so that adding one changes no other's numbers.
 
 from __future__ import annotations
 
-from fastaug.transforms.kinds import Geometric, Photometric, Transform
+from fastaug.transforms.base import Geometric, Photometric, Transform
 from fastaug.transforms.quarter_turn import QuarterTurn
 from fastaug.transforms.solarize import Solarize
 

@@ -1,0 +1,1 @@
+"""Decoded images that are kept, in memory or on disk."""

@@ -1,0 +1,1 @@
+"""The pool of decode processes.  The processes import neither Numba nor Keras."""

@@ -1,0 +1,1 @@
+"""Statistics of a data set: of arrays, of folders, in files."""

@@ -1,0 +1,1 @@
+"""Batches for Keras: which one answers which index, and how it is made."""

@@ -1,0 +1,375 @@
+"""What all iterators share: the order of batches, and how one batch is made.
+
+Pixels come from a source, numbers from `draws`, and both meet in `pipeline.make_batch`.  A batch is
+a pure function of its `Position`, so it does not matter who asks for it, when, and how often.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from operator import is_
+from time import perf_counter
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from fastaug.counters import Stats
+from fastaug.errors import check_flag, check_integer
+from fastaug.files.catalog import EXTENSIONS
+from fastaug.iterators.labels import in_tuples
+from fastaug.iterators.passes import PassSchedule, Position, following
+from fastaug.iterators.read_ahead import ReadAhead
+from fastaug.iterators.saved_pictures import PictureSaver
+from fastaug.kernels.launch import Pace, check_process
+from fastaug.pixels.batch import BatchDraws, make_batch
+from fastaug.pixels.buffers import BatchBuffers
+from fastaug.settings import Settings
+from fastaug.sources.files import Request, Source
+from fastaug.transforms.keras.draws import SEEDS, Draws, batch_stream, draw_batch
+from fastaug.watch.waiting import Delivery
+
+Array = NDArray[Any]
+
+_ORDERS_KEPT = 3  # the pass under way, the next one, and one for `next()`
+
+
+class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
+    """What all iterators share: the order of batches, and how one is made.
+
+    `next()` goes round for ever, in the order and with the pixels of Keras' iterators.  `fit`,
+    `evaluate` and `predict` ask by index instead; in an epoch they get the same batches, in the
+    same order, each exactly once (`PassSchedule`).  Both can be used side by side.
+
+    Parameters
+    ----------
+    image_data_generator
+        The generator whose options are followed; None changes nothing but the dtype.
+    n
+        Number of samples.
+    batch_size, shuffle, seed
+        As in Keras.  `seed=None` draws a seed, once, from NumPy's global state.
+    image_shape
+        Shape of one image in `data_format`.
+    """
+
+    white_list_formats = EXTENSIONS
+
+    def __init__(
+        self,
+        image_data_generator: Settings | None,
+        n: int,
+        batch_size: int,
+        shuffle: bool,
+        seed: int | None,
+        image_shape: tuple[int, ...],
+        data_format: str,
+        dtype: Any,
+        saver: PictureSaver | None,
+    ) -> None:
+        super().__init__(workers=1, use_multiprocessing=False)
+        check_integer("batch_size", batch_size, minimum=1)
+        check_flag("shuffle", shuffle)
+        if seed is not None:
+            check_integer("seed", seed, minimum=0, maximum=SEEDS - 1)
+        self.image_data_generator = image_data_generator
+        self._defaults = Settings()  # where there is no generator
+        self.n = n
+        self.seed = seed
+        self.image_shape = image_shape
+        self.data_format = data_format
+        self.dtype = dtype
+        self.batch_index = 0
+        self.total_batches_seen = 0
+        self.index_array: NDArray[np.intp] | None = None
+        self.lock = threading.Lock()
+        self._drawn_seed = int(np.random.randint(SEEDS, dtype=np.int64)) if seed is None else seed
+        self._batch_size = int(batch_size)
+        self._shuffle = bool(shuffle)
+        self._saver = saver
+        self.save_to_dir = None if saver is None else str(saver.folder)
+        self.save_prefix = "" if saver is None else saver.prefix
+        self.save_format = "png" if saver is None else saver.format
+        self._start = 0  # batches seen when `index_array` was drawn
+        self._orders: dict[tuple[int, int], NDArray[np.intp]] = {}
+        self._last_asked: Position | None = None
+        self._in_a_row = True  # whether the next requests can be guessed
+        self._schedule = PassSchedule(len(self), self._shuffle)
+        self._rng = np.random.RandomState(0)  # seeded anew for every batch
+        self._buffers = BatchBuffers()
+        self._pace = Pace()
+        self._read_ahead = ReadAhead(self._make)
+        self._options: tuple[Any, ...] = ()
+        self._stats = Stats()
+        self._deliveries: deque[Delivery] | None = None  # of `InputStats`
+        self._source = self._make_source()
+        self._settings.warn_of_quirks(*self._size)
+
+    @abstractmethod
+    def _make_source(self) -> Source:
+        """Return where the pixels come from."""
+
+    @abstractmethod
+    def _label(self, batch: Array, rows: NDArray[np.intp]) -> Any:
+        """Return what is given out: a batch with the labels and weights of its rows."""
+
+    def _renew(self) -> None:
+        """Start over with the present `batch_size` and `shuffle`."""
+        self.batch_index = 0
+        self._schedule = PassSchedule(len(self), self._shuffle)
+        self._orders.clear()
+        self._read_ahead.forget()
+        self._source.close()
+        self._source = self._make_source()
+
+    @property
+    def batch_size(self) -> int:
+        """Samples in a batch; setting it starts a new pass."""
+        return self._batch_size
+
+    @batch_size.setter
+    def batch_size(self, value: int) -> None:
+        check_integer("batch_size", value, minimum=1)
+        self._batch_size = int(value)
+        self._renew()
+
+    @property
+    def shuffle(self) -> bool:
+        """Whether each pass has a random order; setting it starts a new pass."""
+        return self._shuffle
+
+    @shuffle.setter
+    def shuffle(self, value: bool) -> None:
+        check_flag("shuffle", value)
+        self._shuffle = bool(value)
+        self._renew()
+
+    @property
+    def workers(self) -> int:
+        """Threads of Keras' own enqueuer: always 1, it stays off."""
+        # Keras (3.7 to 3.15) reads this when it sets up `fit`, `evaluate` or `predict`, and at no
+        # other time: the only sign that the requests to come are not for training yet.
+        check_process()
+        with self.lock:
+            self._schedule.on_set_up()
+        return 1
+
+    @workers.setter
+    def workers(self, value: int) -> None:
+        if value not in (0, 1):
+            warnings.warn(
+                f"workers={value!r} is ignored: fastaug reads ahead itself. "
+                "Set the number of decode processes with Generator(workers=...).",
+                stacklevel=2,
+            )
+
+    @property
+    def use_multiprocessing(self) -> bool:
+        """Whether Keras may fork: always False."""
+        return False
+
+    @use_multiprocessing.setter
+    def use_multiprocessing(self, value: bool) -> None:
+        if value:
+            raise ValueError(
+                "use_multiprocessing=True would fork this process, in which TensorFlow and Numba "
+                "run threads; fastaug has decode processes of its own: Generator(workers=...)"
+            )
+
+    @property
+    def index_generator(self) -> Iterator[NDArray[np.intp]]:
+        """Generator of the row numbers of the batches that `next()` would give out."""
+        while True:
+            check_process()
+            with self.lock:
+                rows = self._rows(self._advance())
+            yield rows
+
+    @property
+    def _settings(self) -> Settings:
+        """The options that are followed; scripts may set another `image_data_generator`."""
+        given = self.image_data_generator
+        return self._defaults if given is None else given
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        """Height and width of an image."""
+        shape = self.image_shape
+        return shape[1:] if self.data_format == "channels_first" else shape[:2]  # type: ignore[return-value]
+
+    def __len__(self) -> int:
+        return (self.n + self._batch_size - 1) // self._batch_size
+
+    def __iter__(self) -> BatchIterator:
+        return self
+
+    def __next__(self) -> Any:
+        check_process()  # before any lock, which a forked child may find locked for ever
+        with self.lock:
+            position = self._advance()
+        return self._take(position)
+
+    def next(self) -> Any:
+        """Return the next batch; after the last one of a pass comes the first of another."""
+        return next(self)
+
+    def __getitem__(self, index: int) -> Any:
+        if index >= len(self) or index < -len(self):
+            raise ValueError(
+                f"Asked to retrieve element {index}, but the Sequence has length {len(self)}"
+            )
+        check_process()
+        with self.lock:
+            position = self._schedule.request(index % len(self))
+            # Without an order of our own, only requests in a row can be guessed.
+            self._in_a_row = self._shuffle or position in (
+                self._last_asked or position,
+                following(self._last_asked or position, len(self)),
+            )
+            self._last_asked = position
+        requested, watched = perf_counter(), self._deliveries  # which another thread may take away
+        batch = in_tuples(self._take(position))
+        if watched is not None:
+            watched.append(Delivery(requested, perf_counter(), threading.get_ident()))
+        return batch
+
+    def reset(self) -> None:
+        """Let `next()` start a new pass; `fit` is not affected."""
+        self.batch_index = 0
+
+    def on_epoch_begin(self) -> None:
+        """Keras starts an epoch."""
+        check_process()
+        with self.lock:
+            self._schedule.on_epoch_begin()
+
+    def on_epoch_end(self) -> None:
+        """Keras ends an epoch; outside of one, `iterator[i]` shows the next pass from now on."""
+        check_process()
+        with self.lock:
+            trained = self._schedule.on_epoch_end()
+        if trained:
+            self._report()
+
+    @property
+    def stats(self) -> Stats:
+        """What was done so far, in numbers: a copy."""
+        return replace(self._stats)
+
+    def close(self) -> None:
+        """Stop threads and processes and free their memory; batches given out stay valid."""
+        self._source.close()
+        self._read_ahead.close()
+
+    def __enter__(self) -> BatchIterator:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__}: {self.n} images {self.image_shape}, "
+            f"{len(self)} batches of {self._batch_size}, shuffle={self._shuffle}, "
+            f"seed={self.seed}>"
+        )
+
+    def _advance(self) -> Position:
+        """Move `next()` on by one batch, as Keras' `_flow_index` does."""
+        if self.batch_index == 0 or self.index_array is None:
+            self._start = self.total_batches_seen
+            self.index_array = self._order(self._start)
+        batch = self.batch_index % max(len(self), 1)
+        position = Position(self._start, batch, self.total_batches_seen)
+        self.batch_index = batch + 1 if batch + 1 < len(self) else 0
+        self.total_batches_seen += 1
+        return position
+
+    def _rows(self, position: Position) -> NDArray[np.intp]:
+        """Return the rows of a batch; call with the lock held."""
+        first = position.batch * self._batch_size
+        return self._order(position.start)[first : first + self._batch_size]
+
+    def _ahead(self, position: Position) -> list[Position]:
+        """Return which batches may be made ahead of time."""
+        # Pictures are saved of batches that are given out, and of no others.
+        return [] if self._saver is not None else self._guess(position)
+
+    def _guess(self, position: Position) -> list[Position]:
+        """Guess what is asked for next: the rest of the pass, then the beginning of the next."""
+        if not self._in_a_row or not len(self):
+            return []
+        count = self._settings.read_ahead
+        return [following(position, len(self), steps + 1) for steps in range(count)]
+
+    def _request(self, position: Position) -> Request:
+        """Return a position with its rows, for the source."""
+        with self.lock:
+            return position, self._rows(position)
+
+    def _order(self, start: int) -> NDArray[np.intp]:
+        """Return the order of the pass that begins when `start` batches were seen."""
+        key = self._stream_seed, start if self._shuffle else 0  # scripts may change `seed`
+        if key not in self._orders:
+            order = np.arange(self.n)
+            if self._shuffle:
+                order = batch_stream(self._stream_seed, start).permutation(self.n)
+            while len(self._orders) >= _ORDERS_KEPT:
+                self._orders.pop(next(iter(self._orders)))
+            self._orders[key] = order
+        return self._orders[key]
+
+    @property
+    def _stream_seed(self) -> int:
+        return self._drawn_seed if self.seed is None else int(self.seed)
+
+    def _draw(self, position: Position, count: int) -> tuple[Draws, np.random.RandomState]:
+        """Draw a batch's numbers; a pass's first batch comes behind its order, as in Keras."""
+        rng = batch_stream(self._stream_seed, position.seen, self._rng)
+        if position.batch == 0 and self._shuffle:
+            rng.permutation(self.n)
+        return draw_batch(self._settings.ranges(), rng, count, *self._size), rng
+
+    def _take(self, position: Position) -> Any:
+        """Return a batch, made now or ahead of time."""
+        # Scripts change options between batches; what was made with others is no use then.
+        settings = self._settings
+        settings.check()
+        options = self.seed, *vars(settings).values()
+        if len(options) != len(self._options) or not all(map(is_, options, self._options)):
+            self._read_ahead.forget()
+            self._options = options
+        started = perf_counter()
+        batch = self._read_ahead.take(position, partial(self._ahead, position))
+        self._stats.wait_s += perf_counter() - started
+        return batch
+
+    def _report(self) -> None:
+        """Tell what there is to be told at the end of an epoch."""
+
+    def _make(self, position: Position) -> Any:
+        """Make one batch: the same one whoever asks, whenever."""
+        wanted = _, rows = self._request(position)
+        keras_draws, rng = self._draw(position, len(rows))
+        draws = BatchDraws(keras_draws, self._stream_seed, position.seen, rows)
+        guessed = self._guess(position) if self._source.prepares else []
+        ahead = [self._request(one) for one in guessed]
+        with self._source.lend(wanted, ahead) as (images, lent_rows):
+            recipe = self._settings.recipe(self.dtype, self.data_format)
+            if self._source.behind:
+                # Decoders need the cores; a thread of a launch that finds none makes all wait.
+                recipe = replace(recipe, threads=1)
+            started = perf_counter()
+            shared = self._buffers, self._pace, self._stats
+            batch = make_batch(recipe, images, lent_rows, draws, *shared)
+            self._stats.kernel_s += perf_counter() - started
+        if self._saver is not None:
+            self._saver.save(batch, rows, rng)
+        return self._label(batch, rows)

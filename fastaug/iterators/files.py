@@ -1,0 +1,353 @@
+"""Batches for Keras of image files: folders and data frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastaug.errors import DecodeError, check_flag, check_integer, check_one_of
+from fastaug.files.catalog import (
+    DATAFRAME_CLASS_MODES,
+    DIRECTORY_CLASS_MODES,
+    Catalog,
+    scan_dataframe,
+    scan_directory,
+    split_of,
+)
+from fastaug.files.decode import CHANNELS, INTERPOLATIONS, Target
+from fastaug.iterators.base import BatchIterator
+from fastaug.iterators.labels import ClassLabels
+from fastaug.iterators.passes import Position
+from fastaug.iterators.saved_pictures import PictureSaver, picture_saver
+from fastaug.iterators.substitutes import Substitutes, Unreadable
+from fastaug.keras_settings import checked_format, default_dtype, say
+from fastaug.pixels.batch import Array
+from fastaug.settings import Settings, check_dtype
+from fastaug.sources.files import FileReader
+from fastaug.sources.opening import open_files
+
+_NAME_NUMBERS = 10_000_000  # Keras draws this many for the names of saved pictures
+
+
+class FileIterator(BatchIterator):
+    """What folders and data frames share: files that are decoded by processes.
+
+    `catalog` lists the files; the other parameters are Keras'.
+    """
+
+    _source: FileReader
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        image_data_generator: Settings | None,
+        *,
+        target: Target,
+        class_mode: str | None,
+        batch_size: int,
+        shuffle: bool,
+        seed: int | None,
+        data_format: str,
+        subset: str | None,
+        saver: PictureSaver | None,
+        dtype: Any,
+    ) -> None:
+        self.directory = catalog.directory
+        self.filenames = catalog.filenames
+        self.class_mode = class_mode
+        self.samples = len(catalog.filenames)
+        if catalog.classes is not None:
+            self.class_indices = catalog.class_indices
+            self.num_classes = len(catalog.class_indices)
+            self.classes = catalog.classes
+        self.target_size = (target.height, target.width)
+        self.color_mode = target.color_mode
+        self.interpolation = target.interpolation
+        self.keep_aspect_ratio = target.keep_aspect_ratio
+        self.subset = subset
+        self._filepaths = catalog.filepaths
+        self._targets = catalog.targets
+        self._weights = catalog.weights
+        self._target = (image_data_generator or Settings()).decoding(target)
+        self._substitutes = Substitutes(self.samples)
+        self._class_labels = _class_labels(catalog, class_mode, dtype)
+        shape = target.slot_shape
+        super().__init__(
+            image_data_generator,
+            n=self.samples,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            image_shape=(shape[2], *shape[:2]) if data_format == "channels_first" else shape,
+            data_format=data_format,
+            dtype=dtype,
+            saver=saver,
+        )
+
+    @property
+    def filepaths(self) -> list[str]:
+        """Path of every file."""
+        return self._filepaths
+
+    @property
+    def labels(self) -> Any:
+        """Labels of every file: class numbers, or the values of `raw` and `multi_output`."""
+        return self._targets if self.class_mode in ("raw", "multi_output") else self.classes
+
+    @property
+    def sample_weight(self) -> NDArray[Any] | None:
+        """Weight of every file, or None."""
+        return self._weights
+
+    @property
+    def errors(self) -> list[Unreadable]:
+        """Files that can't be read, as (path, reason), with `on_error="skip"`."""
+        return self._substitutes.errors
+
+    @property
+    def _skips(self) -> bool:
+        return self._settings.on_error == "skip"
+
+    def _rows(self, position: Position) -> NDArray[np.intp]:
+        rows = super()._rows(position)
+        if not self._skips:
+            return rows
+        order, first = self._order(position.start), position.batch * self.batch_size
+        return self._substitutes.replace(order, first, len(rows))
+
+    def _take(self, position: Position) -> Any:
+        batch = super()._take(position)
+        if self._skips:
+            with self.lock:
+                rows = super()._rows(position)
+            self._stats.skipped += self._substitutes.hand_out(position.seen, rows)
+            if position.batch + 1 == len(self):
+                self._report()
+        return batch
+
+    def _report(self) -> None:
+        self._substitutes.report()
+
+    def _make(self, position: Position) -> Any:
+        while True:
+            try:
+                return super()._make(position)
+            except DecodeError as error:
+                if not self._replaces(error, position):
+                    raise
+
+    def _replaces(self, error: DecodeError, position: Position) -> bool:
+        """Learn which files of a batch can't be read; whether others take their places now."""
+        with self.lock:
+            rows = self._rows(position)
+        return self._skips and self._substitutes.note(error, rows, self._source.path_of)
+
+    def _make_source(self) -> FileReader:
+        settings, files = self._settings, self._filepaths
+        batch_size = min(self.batch_size, self.n)
+        return open_files(settings, files, self._target, self.data_format, batch_size, self._stats)
+
+    def _label(self, batch: Array, rows: NDArray[np.intp]) -> Any:
+        if self.class_mode is None:
+            return batch
+        if self.class_mode == "input":
+            labels: Any = batch.copy()
+        elif self.class_mode == "multi_output":
+            labels = [target[rows] for target in self._targets]
+        elif self._class_labels is not None:
+            labels = self._class_labels.batch(rows)
+        else:
+            labels = self._targets[rows]
+        if self._weights is None:
+            return batch, labels
+        return batch, labels, self._weights[rows]
+
+
+class DirectoryIterator(FileIterator):
+    """Batches of the images in a folder of class sub-folders, made by `flow_from_directory`.
+
+    Parameters
+    ----------
+    directory
+        Folder with one sub-folder per class.
+    image_data_generator, target_size, color_mode, classes, class_mode, batch_size, shuffle, seed, \
+data_format, save_to_dir, save_prefix, save_format, follow_links, subset, interpolation, \
+keep_aspect_ratio, dtype
+        As in Keras 3.15's `DirectoryIterator`.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        If the folder, or that of a class, is missing or is no folder.
+    ValueError
+        For arguments out of range.
+    """
+
+    allowed_class_modes = frozenset(DIRECTORY_CLASS_MODES)
+
+    def __init__(
+        self,
+        directory: str | Path,
+        image_data_generator: Settings | None,
+        target_size: tuple[int, int] = (256, 256),
+        color_mode: str = "rgb",
+        classes: Sequence[str] | None = None,
+        class_mode: str | None = "categorical",
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int | None = None,
+        data_format: str | None = None,
+        save_to_dir: str | Path | None = None,
+        save_prefix: str = "",
+        save_format: str = "png",
+        follow_links: bool = False,
+        subset: str | None = None,
+        interpolation: str = "nearest",
+        keep_aspect_ratio: bool = False,
+        dtype: Any = None,
+    ) -> None:
+        data_format = checked_format(data_format)
+        target = checked_target(target_size, color_mode, interpolation, keep_aspect_ratio)
+        check_one_of("class_mode", class_mode, DIRECTORY_CLASS_MODES)
+        check_flag("follow_links", follow_links)
+        self.split = split_of(subset, _validation_split(image_data_generator))
+        saver = picture_saver(
+            save_to_dir, save_prefix, save_format, data_format, numbers=10_000_000
+        )
+        catalog = scan_directory(str(directory), classes, self.split, follow_links)
+        say(f"Found {len(catalog.filenames)} images belonging to "
+             f"{len(catalog.class_indices)} classes.")  # fmt: skip
+        super().__init__(
+            catalog,
+            image_data_generator,
+            target=target,
+            class_mode=class_mode,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            data_format=data_format,
+            subset=subset,
+            saver=saver,
+            dtype=check_dtype(default_dtype() if dtype is None else dtype).name,
+        )
+
+
+class DataFrameIterator(FileIterator):
+    """Batches of the images that a data frame names, made by `flow_from_dataframe`.
+
+    Parameters
+    ----------
+    dataframe
+        A pandas data frame, or whatever has `columns` and gives columns that have `tolist()`.
+    directory
+        Folder to which the file names are relative; None for absolute names.
+    image_data_generator, x_col, y_col, weight_col, target_size, color_mode, classes, class_mode, \
+batch_size, shuffle, seed, data_format, save_to_dir, save_prefix, save_format, subset, \
+interpolation, keep_aspect_ratio, dtype, validate_filenames
+        As in Keras 3.15's `DataFrameIterator`.
+
+    Raises
+    ------
+    ColumnError
+        If a column isn't there.
+    TypeError
+        If a column holds values of a type that the class mode cannot use.
+    ValueError
+        For arguments out of range.
+    """
+
+    allowed_class_modes = frozenset(DATAFRAME_CLASS_MODES)
+
+    def __init__(
+        self,
+        dataframe: Any,
+        directory: str | Path | None = None,
+        image_data_generator: Settings | None = None,
+        x_col: str = "filename",
+        y_col: Any = "class",
+        weight_col: str | None = None,
+        target_size: tuple[int, int] = (256, 256),
+        color_mode: str = "rgb",
+        classes: Sequence[str] | None = None,
+        class_mode: str | None = "categorical",
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int | None = None,
+        data_format: str | None = "channels_last",
+        save_to_dir: str | Path | None = None,
+        save_prefix: str = "",
+        save_format: str = "png",
+        subset: str | None = None,
+        interpolation: str = "nearest",
+        keep_aspect_ratio: bool = False,
+        dtype: Any = "float32",
+        validate_filenames: bool = True,
+    ) -> None:
+        data_format = checked_format(data_format)
+        target = checked_target(target_size, color_mode, interpolation, keep_aspect_ratio)
+        check_one_of("class_mode", class_mode, DATAFRAME_CLASS_MODES)
+        check_flag("validate_filenames", validate_filenames)
+        self.split = split_of(subset, _validation_split(image_data_generator))
+        saver = picture_saver(
+            save_to_dir, save_prefix, save_format, data_format, numbers=10_000_000
+        )
+        catalog = scan_dataframe(
+            dataframe,
+            None if directory is None else str(directory),
+            x_col,
+            y_col,
+            weight_col,
+            class_mode,
+            classes,
+            self.split,
+            validate_filenames,
+        )
+        checked = "validated" if validate_filenames else "non-validated"
+        belonging = f" belonging to {len(catalog.class_indices)} classes"
+        say(f"Found {len(catalog.filenames)} {checked} image filenames"
+             f"{'' if catalog.classes is None else belonging}.")  # fmt: skip
+        super().__init__(
+            catalog,
+            image_data_generator,
+            target=target,
+            class_mode=class_mode,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            data_format=data_format,
+            subset=subset,
+            saver=saver,
+            dtype=check_dtype(default_dtype() if dtype is None else dtype).name,
+        )
+
+
+def _validation_split(settings: Settings | None) -> float:
+    return 0.0 if settings is None else settings._validation_split
+
+
+def _class_labels(catalog: Catalog, class_mode: str | None, dtype: Any) -> ClassLabels | None:
+    if class_mode not in ("categorical", "binary", "sparse"):
+        return None
+    # Class numbers beyond 255 would wrap round in uint8.
+    dtype = np.float32 if np.dtype(dtype).kind == "u" else dtype
+    count = len(catalog.class_indices)
+    return ClassLabels(catalog.classes, count, class_mode == "categorical", dtype)
+
+
+def checked_target(
+    target_size: Any, color_mode: str, interpolation: str, keep_aspect_ratio: bool
+) -> Target:
+    """Return the decoder's target, or raise an error that names the argument."""
+    if not isinstance(target_size, tuple | list) or len(target_size) != 2:
+        raise ValueError(f"target_size={target_size!r} must be (height, width)")
+    for size in target_size:
+        check_integer("each of target_size (height, width)", size, minimum=1)
+    check_one_of("color_mode", color_mode, CHANNELS)
+    check_one_of("interpolation", interpolation, INTERPOLATIONS)
+    check_flag("keep_aspect_ratio", keep_aspect_ratio)
+    height, width = int(target_size[0]), int(target_size[1])
+    return Target(height, width, color_mode, interpolation, bool(keep_aspect_ratio))

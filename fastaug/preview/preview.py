@@ -1,0 +1,286 @@
+"""`Generator.preview`: what the model sees, beside what it was made of.
+
+Pictures are made by the iterator's own source, draws and pipeline, for the positions that `next()`
+would give out, and mapped back to 0 to 255 by undoing the standardisation.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fastaug.errors import DecodeError
+from fastaug.iterators.base import BatchIterator
+from fastaug.iterators.files import FileIterator
+from fastaug.iterators.passes import Position
+from fastaug.iterators.substitutes import Unreadable
+from fastaug.pixels.batch import Array, BatchDraws, Recipe, channels_last, make_batch
+from fastaug.pixels.preprocessing import is_called
+from fastaug.pixels.standardization import Undone, undo_standardization
+from fastaug.preview.sheet import Pair, draw_sheet, scale_for
+from fastaug.transforms.keras.draws import Draws, transform_stream
+
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+MOST = 1000  # images on a sheet
+_NEUTRAL = {"zx": 1.0, "zy": 1.0, "brightness": 1.0}
+_SHORT = {
+    "flip_horizontal": "flipped left-right",
+    "flip_vertical": "flipped up-down",
+    "channel_shift_intensity": "channels",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What `Generator.preview` made: a contact sheet, and what it was drawn from.
+
+    Parameters
+    ----------
+    image
+        The sheet, a Pillow image; a notebook shows it.
+    batch
+        (n, ...) the images exactly as the model gets them.
+    pictures
+        (n, height, width, channels) uint8, the same mapped back to 0 to 255.
+    originals
+        (n, height, width, channels) uint8, what they were made of.
+    parameters
+        What was drawn for each image, as `Generator.get_random_transform` names it.
+    rows
+        (n,) the images' numbers in the data set.
+    notes
+        What the sheet says of how its pictures are to be read.
+    errors
+        Files that can't be read, as (path, reason); others were shown in their places.
+    """
+
+    image: Image.Image
+    batch: Array
+    pictures: NDArray[np.uint8]
+    originals: NDArray[np.uint8]
+    parameters: list[dict[str, Any]]
+    rows: NDArray[np.intp]
+    notes: list[str]
+    errors: list[Unreadable]
+
+    def save(self, path: str | Path) -> None:
+        """Save the sheet, in the format that the file's extension names."""
+        self.image.save(path)
+
+    def _repr_png_(self) -> bytes:
+        """Return the sheet as PNG, for notebooks."""
+        encoded = io.BytesIO()
+        self.image.save(encoded, format="PNG")
+        return encoded.getvalue()
+
+    def __repr__(self) -> str:
+        height, width = self.pictures.shape[1:3]
+        return f"<Preview: {len(self.rows)} images of {height}x{width}, sheet {self.image.size}>"
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """Images: finished, with the standardisation undone, and as they were; what was drawn."""
+
+    batch: Array
+    undone: Undone
+    originals: Array
+    parameters: list[dict[str, Any]]
+    captions: list[tuple[str, ...]]
+    rows: NDArray[np.intp]
+
+
+def preview_of(iterator: BatchIterator, n: int, title: str) -> Preview:
+    """Return the preview of the next images of an iterator, whose state stays what it is."""
+    if not iterator.n:
+        raise ValueError("there is no image to be shown: the iterator is empty")
+    channels = channels_last(np.empty(iterator.image_shape, bool), iterator.data_format).shape[-1]
+    if channels not in _MODES:
+        raise ValueError(f"preview shows images of 1, 3 or 4 channels, not of {channels}")
+    shown = _first_images(iterator, min(n, iterator.n))
+    unit = _unit(shown.originals)
+    values = shown.undone.values * unit
+    pictures, originals = _bytes(values), _bytes(shown.originals * unit)
+    notes = _notes(iterator, shown.undone, values, unit)
+    names = _names(iterator, shown.rows)
+    pairs = [
+        Pair(_picture(left), _picture(right), name, caption)
+        for left, right, name, caption in zip(
+            originals, pictures, names, shown.captions, strict=True
+        )
+    ]
+    title = re.sub(r" at 0x[0-9a-f]+", "", title)  # of a function
+    image = draw_sheet(title, notes, pairs)
+    errors = iterator.errors if isinstance(iterator, FileIterator) else []
+    made = image, shown.batch, pictures, originals, shown.parameters, shown.rows
+    return Preview(*made, notes, errors)
+
+
+def _first_images(iterator: BatchIterator, count: int) -> _Shown:
+    """Return the images that `next()` would give out first, of as many batches as it takes."""
+    parts: list[_Shown] = []
+    for position in _positions(iterator, count):
+        parts.append(_show(iterator, position, count - sum(len(part.rows) for part in parts)))
+    stopped = [part.undone for part in parts if part.undone.stopped_by]
+    undone = (stopped or [parts[0].undone])[0]
+    return _Shown(
+        np.concatenate([part.batch for part in parts]),
+        undone._replace(values=np.concatenate([part.undone.values for part in parts])),
+        np.concatenate([part.originals for part in parts]),
+        [drawn for part in parts for drawn in part.parameters],
+        [caption for part in parts for caption in part.captions],
+        np.concatenate([part.rows for part in parts]),
+    )
+
+
+def _positions(iterator: BatchIterator, count: int) -> list[Position]:
+    """Return which batches `next()` would give out, until there are so many images."""
+    names = ("batch_index", "total_batches_seen", "index_array", "_start")
+    with iterator.lock:
+        state = {name: getattr(iterator, name) for name in names}
+        try:
+            positions, images = [], 0
+            while images < count:
+                positions.append(iterator._advance())
+                images += len(BatchIterator._rows(iterator, positions[-1]))
+        finally:
+            for name, value in state.items():
+                setattr(iterator, name, value)
+    return positions
+
+
+def _show(iterator: BatchIterator, position: Position, most: int) -> _Shown:
+    """Make a batch as the iterator does, and keep at most so many of its images."""
+    with iterator._read_ahead.paused():
+        while True:
+            try:
+                return _made(iterator, position, most)
+            except DecodeError as error:
+                if not (isinstance(iterator, FileIterator) and iterator._replaces(error, position)):
+                    raise
+
+
+def _made(iterator: BatchIterator, position: Position, most: int) -> _Shown:
+    request = iterator._request(position)
+    rows = request[1]
+    keras_draws, _ = iterator._draw(position, len(rows))
+    draws = BatchDraws(keras_draws, iterator._stream_seed, position.seen, rows)
+    recipe = iterator._settings.recipe(iterator.dtype, iterator.data_format)
+    channels = iterator.image_shape[recipe.channel_axis]
+    called = is_called(recipe.preprocessing_function, channels, recipe.data_format)
+    with iterator._source.lend(request, []) as (images, picks):
+        batch = make_batch(recipe, images, picks, draws)
+        bare = None if called else _bare(recipe, images, picks, draws)
+        originals = channels_last(images[picks[:most]], iterator.data_format).copy()
+    return _Shown(
+        batch[:most],
+        undo_standardization(recipe, batch[:most], None if bare is None else bare[:most]),
+        originals,
+        [keras_draws.parameters(i) for i in range(len(rows))][:most],
+        _captions(recipe, draws)[:most],
+        rows[:most],
+    )
+
+
+def _bare(recipe: Recipe, images: Array, picks: NDArray[np.intp], draws: BatchDraws) -> Any:
+    """Make a batch once more, without what comes after `rescale`; None where that is nothing."""
+    if not (
+        recipe.samplewise_center or recipe.samplewise_normalize or recipe.whitening is not None
+    ):
+        return None
+    bare = replace(
+        recipe,
+        dtype=recipe.working_dtype,
+        samplewise_center=False,
+        samplewise_normalize=False,
+        mean=None,
+        deviation=None,
+        whitening=None,
+    )
+    return make_batch(bare, images, picks, draws)
+
+
+def _captions(recipe: Recipe, draws: BatchDraws) -> list[tuple[str, ...]]:
+    """Return what was drawn for each image, as far as it changes something, in a few words."""
+    count = len(draws.keras)
+    words = [list(_drawn(draws.keras, i)) for i in range(count)]
+    for transform in recipe.transforms:
+        name = type(transform).__name__
+        drawn = np.asarray(
+            transform.draw(transform_stream(draws.seed, draws.batches_seen, name), count)
+        )
+        for i in range(count):
+            if drawn.ndim > 1 or drawn[i]:
+                number = "" if drawn.ndim > 1 or drawn.dtype == bool else f" {drawn[i]:.3g}"
+                words[i].append(name + number)
+    return [
+        (*(f"{one}," for one in of_image[:-1]), *of_image[-1:]) or ("unchanged",)
+        for of_image in words
+    ]
+
+
+def _drawn(draws: Draws, i: int) -> Iterator[str]:
+    """Yield those of Keras' parameters that change something."""
+    for name, value in draws.parameters(i).items():
+        if value is None or value == _NEUTRAL.get(name, 0):
+            continue
+        word = _SHORT.get(name, name)
+        yield word if value is True else f"{word} {_number(name, value)}"
+
+
+def _number(name: str, value: float) -> str:
+    if name in ("zx", "zy", "brightness"):
+        return f"{value:.2f}"
+    return f"{value:+.1f}" if name == "channel_shift_intensity" else f"{value:.1f}"
+
+
+def _unit(originals: Array) -> float:
+    """Return 255 for images whose values are shares, else 1."""
+    shares = originals.dtype.kind == "f" and originals.min() >= 0 and originals.max() <= 1
+    return 255.0 if shares and originals.any() else 1.0
+
+
+def _notes(iterator: BatchIterator, undone: Undone, values: Array, unit: float) -> list[str]:
+    """Return how the sheet's pictures are to be read."""
+    height, width = iterator._size
+    scale = scale_for(width, height)
+    size = f"images of {height}x{width}, " + ("in their size" if scale == 1 else f"shown x {scale}")
+    notes = [f"Left: source; right: what the model gets; {size}."]
+    if undone.undone:
+        notes.append(f"Undone for the eye: {', '.join(undone.undone)}.")
+    if undone.stopped_by:
+        notes.append(
+            f"Not undone: {undone.stopped_by}. Values are shown as they are, cut to 0-255."
+        )
+    if unit != 1:
+        notes.append("The source's values are 0 to 1: shown times 255.")
+    outside = np.mean((values < -0.5) | (values > 255.5))
+    if outside > 0:
+        notes.append(f"{max(outside, 0.001):.1%} of the values lie outside 0 to 255 and are cut.")
+    return notes
+
+
+def _names(iterator: BatchIterator, rows: NDArray[np.intp]) -> list[str]:
+    """Return what each image is called."""
+    if isinstance(iterator, FileIterator):
+        return [iterator.filenames[row] for row in rows]
+    return [f"image {row}" for row in rows]
+
+
+def _bytes(values: Array) -> NDArray[np.uint8]:
+    """Round values, and cut them to 0 to 255."""
+    return np.clip(np.rint(np.nan_to_num(values.astype(np.float64))), 0, 255).astype(np.uint8)
+
+
+def _picture(pixels: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(
+        np.ascontiguousarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    )

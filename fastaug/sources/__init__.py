@@ -1,0 +1,1 @@
+"""Rows -> pixels: where files meet arrays."""

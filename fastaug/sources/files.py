@@ -1,0 +1,308 @@
+"""Rows -> pixels.  The only place where I/O meets arrays.
+
+A source lends the pixels of a batch: `with source.lend(...) as (images, rows)` gives an array and
+which of its rows make the batch.  A file source starts to decode the batches to come, too.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastaug.counters import Stats
+from fastaug.errors import warn_of_file
+from fastaug.files.decode import Target, decode_into
+from fastaug.files.decoders.pool import DecodePool, roomy_slot
+from fastaug.files.decoders.supervisor import TakeOver, Ticket
+from fastaug.files.paths import FilePaths
+
+Rows: TypeAlias = NDArray[np.intp]
+# A batch: something that names it, and the rows that it is made of.
+Request: TypeAlias = tuple[Hashable, Rows]
+Lent: TypeAlias = tuple[NDArray[Any], Rows]
+
+_UNDER_WAY_NBYTES = 2**29  # of decoded images; one batch is always there, however large it is
+
+
+class Source(Protocol):
+    """What iterators ask of a source."""
+
+    prepares: bool  # whether it makes use of what it is told ahead
+    behind: bool  # whether the last batch had to be waited for
+
+    def lend(self, wanted: Request, ahead: Sequence[Request]) -> Any:
+        """Return a context manager that gives (images, rows); `ahead` will be wanted next."""
+
+    def close(self) -> None:
+        """Free processes and memory."""
+
+
+class FileReader(Source, Protocol):
+    """What iterators over files ask for in addition."""
+
+    def path_of(self, row: int) -> str:
+        """Return the full path of a row's file."""
+
+
+class FileDecoder(FileReader, Protocol):
+    """What a cache asks for in addition."""
+
+    def prepare(self, ahead: Sequence[Request]) -> None:
+        """Have batches under way that will be wanted next."""
+
+
+def in_format(images: NDArray[Any], data_format: str) -> NDArray[Any]:
+    """Return a view of decoded images, (n, height, width, channels), in the data format."""
+    return np.moveaxis(images, -1, 1) if data_format == "channels_first" else images
+
+
+class ArraySource:
+    """Pixels that are in memory already (or in a memory-mapped file): nothing is copied."""
+
+    prepares = False
+    behind = False
+
+    def __init__(self, images: NDArray[Any]) -> None:
+        self._images = images
+
+    @contextmanager
+    def lend(self, wanted: Request, ahead: Sequence[Request]) -> Iterator[Lent]:  # noqa: ARG002
+        """Lend the whole array; there is nothing to prepare."""
+        yield self._images, wanted[1]
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class LocalFileSource:
+    """Files decoded in the calling thread, for `workers=0`; `FileSource` has the parameters."""
+
+    prepares = False
+    behind = False
+
+    def __init__(
+        self,
+        filepaths: Sequence[str],
+        target: Target,
+        data_format: str,
+        resize: TakeOver | None = None,
+        stats: Stats | None = None,
+    ) -> None:
+        self._paths = FilePaths(filepaths)
+        self._target = target
+        self._data_format = data_format
+        self._resize = resize if target.picks_pixels else None
+        self._stats = stats or Stats()
+        self._told: set[str] = set()
+        self._images = np.empty((0, *target.slot_shape), target.slot_dtype)
+        self._slots = np.empty((0, 0), np.uint8)
+        # One batch is lent at a time: its pixels lie in memory that the next one uses again.
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def lend(self, wanted: Request, ahead: Sequence[Request]) -> Iterator[Lent]:  # noqa: ARG002
+        """Decode the wanted batch now; nothing runs ahead."""
+        _, rows = wanted
+        with self._lock:
+            if len(self._images) < len(rows):
+                self._reserve(len(rows))
+            images = self._images[: len(rows)]
+            if self._resize is None:
+                self._decode(rows, images.reshape(len(rows), -1).view(np.uint8))
+            else:
+                sizes = self._decode(rows, self._slots)
+                with self._stats.timing("handover_s"):
+                    self._resize(self._slots[: len(rows)], sizes, images)
+            yield in_format(images, self._data_format), np.arange(len(rows))
+
+    def _reserve(self, count: int) -> None:
+        """Take memory for so many images, and for as many slots if they are resized from there."""
+        self._images = np.empty((count, *self._target.slot_shape), self._target.slot_dtype)
+        if self._resize is not None:
+            self._slots = np.empty((count, roomy_slot(self._target)), np.uint8)
+
+    def prepare(self, ahead: Sequence[Request]) -> None:
+        """Do nothing: nothing runs ahead."""
+
+    def _decode(self, rows: Rows, slots: NDArray[np.uint8]) -> NDArray[np.int32]:
+        """Fill a slot for each row; return the heights and widths of what lies there."""
+        sizes = np.empty((len(rows), 2), np.int32)
+        with self._stats.timing("decode_s"):
+            for i, row in enumerate(rows):
+                path = self._paths[row]
+                height, width, notice = decode_into(path, self._target, slots[i])
+                sizes[i] = height, width
+                if notice and notice not in self._told:
+                    self._told.add(notice)
+                    warn_of_file(path, notice)
+        self._stats.decoded += len(rows)
+        return sizes
+
+    def path_of(self, row: int) -> str:
+        """Return the full path of a row's file."""
+        return self._paths[row]
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class FileSource:
+    """Files decoded by a pool of processes, the next batches ahead of time.
+
+    Parameters
+    ----------
+    filepaths
+        Path of every row.
+    target
+        What every file is turned into.
+    data_format
+        Where the channels are in what is lent.
+    workers, timeout
+        See `DecodePool`.
+    batch_size, read_ahead
+        How many files make a batch at most, and how many batches are decoded ahead.
+    resize, stats
+        See `DecodePool`.
+    """
+
+    prepares = True
+    behind = False
+
+    def __init__(
+        self,
+        filepaths: Sequence[str],
+        target: Target,
+        data_format: str,
+        *,
+        workers: int,
+        timeout: float,
+        batch_size: int,
+        read_ahead: int,
+        resize: TakeOver | None = None,
+        stats: Stats | None = None,
+    ) -> None:
+        self._paths = FilePaths(filepaths)
+        self._data_format = data_format
+        self._read_ahead = read_ahead
+        batches = min(read_ahead + 1, max(1, _UNDER_WAY_NBYTES // (batch_size * target.nbytes)))
+        self._new_pool = partial(
+            DecodePool, target, workers, batch_size, batches, timeout, resize, stats
+        )
+        self._pool = self._new_pool()
+        self._tickets: dict[Hashable, Ticket] = {}
+        # One batch is lent at a time: its pixels lie in memory that the next one may reuse.
+        self._lock = threading.Lock()
+        self._settled = True
+        self._closed = False
+
+    @contextmanager
+    def lend(self, wanted: Request, ahead: Sequence[Request]) -> Iterator[Lent]:
+        """Lend the wanted batch as soon as it is decoded, after asking for the ones ahead."""
+        ahead = ahead[: self._read_ahead]
+        with self._settling():
+            ticket = self._ask(wanted, ahead)
+            try:
+                self.behind = ticket.remaining > 0
+                images = self._pool.wait(ticket)
+                yield in_format(images, self._data_format), np.arange(len(images))
+            finally:
+                self._pool.release(ticket)
+
+    def prepare(self, ahead: Sequence[Request]) -> None:
+        """Have batches under way that will be wanted next."""
+        ahead = ahead[: self._read_ahead]
+        with self._settling():
+            self._submit_ahead(ahead, self._unwanted(ahead))
+
+    @contextmanager
+    def _settling(self) -> Iterator[None]:
+        """Let one thread at a time use the pool, a new one after a Ctrl-C."""
+        self._pool.check_owner()  # before the lock, which a forked child may find locked for ever
+        with self._lock:
+            if not self._settled:
+                self._start_afresh()
+            # A Ctrl-C may come between any two steps; then nothing is known about the places.
+            self._settled = False
+            try:
+                yield
+            except (Exception, GeneratorExit):
+                self._settled = True
+                raise
+            self._settled = True
+
+    def _ask(self, wanted: Request, ahead: Sequence[Request]) -> Ticket:
+        """Have batches under way, and return the wanted one's ticket."""
+        key, unwanted = _key(wanted), self._unwanted([wanted, *ahead])
+        before = self._tickets.get(key)
+        if before is not None and before.errors and not before.suspects:
+            self._give_up([key])  # a file that failed ahead of time may have been mended since
+        if key not in self._tickets:
+            if not self._pool.places:
+                # The batch that is needed last has to give up its place.
+                self._give_up([*unwanted, *map(_key, reversed(ahead))])
+            self._submit(wanted)
+        ticket = self._tickets.pop(key)
+        self._submit_ahead(ahead, [other for other in unwanted if other in self._tickets])
+        return ticket
+
+    def _unwanted(self, requests: Sequence[Request]) -> list[Hashable]:
+        """Return what is under way and not asked for any more."""
+        keys = set(map(_key, requests))
+        return [key for key in self._tickets if key not in keys]
+
+    def _submit_ahead(self, requests: Sequence[Request], unwanted: list[Hashable]) -> None:
+        """Submit what is not under way, as far as there are places."""
+        for request in requests:
+            if _key(request) in self._tickets:
+                continue
+            if not self._pool.places and unwanted:
+                self._give_up([unwanted.pop(0)])
+            if not self._pool.places:
+                break  # a place that was given up is still being written to
+            self._submit(request)
+
+    def _give_up(self, keys: Iterable[Hashable]) -> None:
+        """Give back the place of the first of these batches that is under way."""
+        for key in keys:
+            if key in self._tickets:
+                self._pool.release(self._tickets.pop(key))
+                return
+
+    def _submit(self, request: Request) -> None:
+        """Submit a batch; wait for a place."""
+        paths = [self._paths[row] for row in request[1]]
+        self._tickets[_key(request)] = self._pool.submit(paths)
+
+    def _start_afresh(self) -> None:
+        if not self._closed:
+            self._pool.close()
+            self._tickets.clear()
+            self._pool = self._new_pool()
+        if self._closed:  # in the meantime, by another thread
+            self._pool.close()
+        self._settled = True
+
+    def path_of(self, row: int) -> str:
+        """Return the full path of a row's file."""
+        return self._paths[row]
+
+    def processes(self) -> list[int]:
+        """Return the process numbers of the decode workers that run now."""
+        return self._pool.processes()
+
+    def close(self) -> None:
+        """Stop the decode processes."""
+        self._closed = True
+        self._pool.close()
+
+
+def _key(request: Request) -> Hashable:
+    """Return what a ticket is kept under: a request of the same name may come with other rows."""
+    name, rows = request
+    return name, rows.tobytes()

@@ -1,0 +1,1 @@
+"""ImageDataGenerator's augmentation: its draws, its matrices, its quirks."""
