@@ -10,7 +10,8 @@ from keras.src.legacy.preprocessing.image import ImageDataGenerator
 from study import LARGE, SEED
 
 from fastaug import Generator
-from fastaug.transforms.keras.draws import batch_stream, draw_batch
+from fastaug.transforms.keras.draws import draw_batch
+from fastaug.transforms.streams import batch_stream
 
 SIZE = 299
 NUMBERS = 8  # an image with the study's settings: turn, shifts, zooms, flips, channel shift

@@ -27,7 +27,7 @@ from pictures import Photos, enlarge_photos
 from scaling import differences
 
 from fastaug import Generator
-from fastaug.kernels.resize import take_over
+from fastaug.kernels.resizing import pick_pixels
 from fastaug.machine import usable_cores
 
 pytestmark = pytest.mark.benchmark(group="headline")
@@ -88,7 +88,7 @@ def test_decode_only(measure, two_processes, compare, photos):
 @pytest.mark.parametrize("measure", ["decode_resize"])
 def test_decode_resize(measure, two_processes, compare, photos):
     """Two processes, and a kernel that resizes, beside a loop in one that does both."""
-    reader = two_processes(partial(take_over, keep_aspect_ratio=False))
+    reader = two_processes(partial(pick_pixels, keep_aspect_ratio=False))
     decoding.check_resized(reader.call, photos.files, SIZE)
     loop = decoding.resize_loop(photos.files, SIZE, BATCH)
     decoding.check_resized(loop, photos.files, SIZE)

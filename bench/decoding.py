@@ -15,8 +15,8 @@ from alternate import Contender
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastaug.files.decode import Target
-from fastaug.files.decoders.supervisor import TakeOver
+from fastaug.files.decoders.supervisor import PickPixels
+from fastaug.files.target import Target
 from fastaug.sources.files import FileSource
 
 Array = NDArray[Any]
@@ -44,7 +44,7 @@ class Untouched:
 
 @contextmanager
 def pool(
-    files: Sequence[str], size: int, batch: int, resize: TakeOver, workers: int
+    files: Sequence[str], size: int, batch: int, resize: PickPixels, workers: int
 ) -> Iterator[Contender]:
     """Give a contender: batches of files, in their order, round and round, without augmentation."""
     source = FileSource(

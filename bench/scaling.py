@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from pictures import files_in_turn
 from PIL import Image
 
-from fastaug.files.decode import Target, decode_file
+from fastaug.files.decode import decode_file
+from fastaug.files.target import Target
 
 Array = NDArray[Any]
 

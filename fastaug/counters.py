@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(slots=True)
@@ -60,3 +61,11 @@ class Stats:
             yield
         finally:
             setattr(self, name, getattr(self, name) + time.perf_counter() - started)
+
+
+class Delivery(NamedTuple):
+    """A batch that was asked for and given out, in seconds of `time.perf_counter`."""
+
+    requested: float
+    delivered: float
+    thread: int  # that asked, as `threading.get_ident` has it

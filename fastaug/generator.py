@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from fastaug.checks import check_integer
 from fastaug.describe import describe
-from fastaug.errors import check_integer
-from fastaug.files.catalog import dataframe_arguments, refuse_names_outside
+from fastaug.files.dataframes import dataframe_arguments, refuse_names_outside
 from fastaug.fitting.arrays import (
     Fitted,
     fit_statistics,
@@ -28,7 +28,8 @@ from fastaug.pixels.batch import Array
 from fastaug.pixels.one_image import apply_parameters
 from fastaug.preview.preview import MOST, Preview, preview_of
 from fastaug.settings import Settings
-from fastaug.transforms.keras.draws import batch_stream, draw_batch
+from fastaug.transforms.keras.draws import draw_batch
+from fastaug.transforms.streams import batch_stream
 
 
 class Generator(Settings):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from fastaug.errors import check_one_of
+from fastaug.checks import check_one_of
 
 DATA_FORMATS = ("channels_last", "channels_first")
 

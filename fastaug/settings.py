@@ -18,16 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from fastaug.errors import (
-    check_flag,
-    check_integer,
-    check_number,
-    check_one_of,
-    check_pair,
-    users_stacklevel,
-)
+from fastaug.checks import check_flag, check_integer, check_number, check_one_of, check_pair
+from fastaug.errors import users_stacklevel
 from fastaug.files.cache.memory import MemoryCaches
-from fastaug.files.decode import DECODES, Target
+from fastaug.files.target import DECODES, Target
 from fastaug.keras_settings import check_data_format, default_data_format, default_dtype
 from fastaug.kernels.warp import FILL_MODES
 from fastaug.machine import usable_cores

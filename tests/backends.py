@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+TESTS = Path(__file__).parent
 BACKENDS = ("tensorflow", "jax")
 
 
@@ -21,14 +22,16 @@ def installed(backend: str) -> bool:
 
 
 def observations_of(script: str, *arguments: str, timeout_s: float) -> dict[str, dict[str, Any]]:
-    """Run a script of this folder on each installed backend, side by side; return what it told.
+    """Run a script of the tests on each installed backend, side by side; return what it told.
 
     By backend: {scenario: what it observed, "stderr": ...}.  Each has a process group of its own.
     """
     environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
+    (path,) = TESTS.rglob(script)
     runs = {
         backend: subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name(script)), backend, *arguments],
+            [sys.executable, str(path), backend, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -23,7 +23,8 @@ from fastaug.pixels import batch as pipeline
 from fastaug.pixels.batch import BatchDraws, Recipe, make_batch
 from fastaug.pixels.preprocessing import batched
 from fastaug.transforms import QuarterTurn, Solarize, Transform
-from fastaug.transforms.keras.draws import Draws, transform_stream
+from fastaug.transforms.keras.draws import Draws
+from fastaug.transforms.streams import transform_stream
 
 Array = NDArray[Any]
 

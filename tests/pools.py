@@ -15,8 +15,9 @@ import numpy as np
 from conftest import ROOT, make_images
 from PIL import Image
 
-from fastaug.files.decode import Target
-from fastaug.sources.files import FileSource, Request
+from fastaug.files.target import Target
+from fastaug.sources.base import Request
+from fastaug.sources.files import FileSource
 
 TARGET = Target(33, 47, "rgb", "nearest", False)
 BATCH = 8

@@ -13,7 +13,6 @@ import io
 import math
 import os
 import stat
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, BinaryIO, NamedTuple
@@ -25,19 +24,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from fastaug.errors import DecodeError
+from fastaug.files.target import INTERPOLATIONS, Target
 
-CHANNELS = {"rgb": 3, "rgba": 4, "grayscale": 1}
-DECODES = ("exact", "fast")
 # What pixels depend on beside the file and the target.
 DECODER = f"simplejpeg {simplejpeg.__version__}, Pillow {PIL.__version__}"
-INTERPOLATIONS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "hamming": Image.Resampling.HAMMING,
-    "box": Image.Resampling.BOX,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 # Pillow knows a format once its plug-in is imported: 25 ms for these, 60 ms for all of Pillow's.
 for _plugin in ("Bmp", "Gif", "Jpeg", "Jpeg2K", "Mpo", "Png", "Ppm", "Psd", "Tiff", "WebP"):
     import_module(f"PIL.{_plugin}ImagePlugin")
@@ -62,44 +52,6 @@ CLIPPED = (
     "its greyscale values above 255 are cut to white, as in Keras; "
     "Generator(scale_16bit=True) brings them to 0 to 255 instead"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What every file of a data set is turned into.
-
-    `slot_shape` is (height, width, channels).  Slots are uint8, but float32 for `grayscale`, whose
-    16- and 32-bit files keep their values, as in Keras.
-    """
-
-    height: int
-    width: int
-    color_mode: str
-    interpolation: str
-    keep_aspect_ratio: bool
-    decode: str = "exact"
-    exif_transpose: bool = False
-    scale_16bit: bool = False
-
-    @property
-    def slot_shape(self) -> tuple[int, int, int]:
-        """Shape of one decoded image: (height, width, channels)."""
-        return self.height, self.width, CHANNELS[self.color_mode]
-
-    @property
-    def slot_dtype(self) -> np.dtype[Any]:
-        """Dtype of one decoded image."""
-        return np.dtype(np.float32 if self.color_mode == "grayscale" else np.uint8)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of one decoded image."""
-        return self.height * self.width * CHANNELS[self.color_mode] * self.slot_dtype.itemsize
-
-    @property
-    def picks_pixels(self) -> bool:
-        """Whether resizing is no more than picking pixels of bytes."""
-        return self.interpolation == "nearest" and self.color_mode == "rgb"
 
 
 class Decoded(NamedTuple):

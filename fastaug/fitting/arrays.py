@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.errors import check_integer
+from fastaug.checks import check_integer
 from fastaug.fitting.stored import Statistics, read_statistics, write_statistics
 from fastaug.iterators.arrays import check_images
 from fastaug.pixels.batch import EPSILON, Array, Recipe, transform_images
 from fastaug.pixels.preprocessing import apply_mode, batched, mode_of
 from fastaug.settings import Settings
-from fastaug.transforms.keras.draws import batch_stream, draw_batch
+from fastaug.transforms.keras.draws import draw_batch
+from fastaug.transforms.streams import batch_stream
 
 
 class Fitted(NamedTuple):

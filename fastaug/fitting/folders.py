@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.errors import DecodeError, check_flag, check_number
-from fastaug.files.catalog import list_images
-from fastaug.files.decode import Target
-from fastaug.files.paths import FilePaths
+from fastaug.checks import check_flag, check_number
+from fastaug.errors import DecodeError
+from fastaug.files.catalog import FilePaths
+from fastaug.files.folders import list_images
 from fastaug.files.progress import progress_bar
+from fastaug.files.target import Target, checked_target
 from fastaug.fitting.arrays import whitening_of_products
 from fastaug.fitting.stored import Statistics, write_statistics
-from fastaug.iterators.files import DirectoryIterator, checked_target
+from fastaug.iterators.files import DirectoryIterator
 from fastaug.iterators.substitutes import Unreadable
 from fastaug.machine import default_cache_bytes
 from fastaug.settings import TIMEOUT_S, Settings

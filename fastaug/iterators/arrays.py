@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.errors import check_flag
+from fastaug.checks import check_flag
 from fastaug.files.catalog import split_of
 from fastaug.iterators.base import BatchIterator
 from fastaug.iterators.saved_pictures import picture_saver
 from fastaug.keras_settings import checked_format, default_dtype
 from fastaug.pixels.batch import Array, channels_last
 from fastaug.settings import Settings, check_dtype
-from fastaug.sources.files import ArraySource, Source
+from fastaug.sources.arrays import ArraySource
+from fastaug.sources.base import Source
 
 
 class NumpyArrayIterator(BatchIterator):

@@ -21,8 +21,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.counters import Stats
-from fastaug.errors import check_flag, check_integer
+from fastaug.checks import check_flag, check_integer
+from fastaug.counters import Delivery, Stats
 from fastaug.files.catalog import EXTENSIONS
 from fastaug.iterators.labels import in_tuples
 from fastaug.iterators.passes import PassSchedule, Position, following
@@ -32,9 +32,9 @@ from fastaug.kernels.launch import Pace, check_process
 from fastaug.pixels.batch import BatchDraws, make_batch
 from fastaug.pixels.buffers import BatchBuffers
 from fastaug.settings import Settings
-from fastaug.sources.files import Request, Source
-from fastaug.transforms.keras.draws import SEEDS, Draws, batch_stream, draw_batch
-from fastaug.watch.waiting import Delivery
+from fastaug.sources.base import Request, Source
+from fastaug.transforms.keras.draws import Draws, draw_batch
+from fastaug.transforms.streams import SEEDS, batch_stream
 
 Array = NDArray[Any]
 

@@ -9,16 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.errors import DecodeError, check_flag, check_integer, check_one_of
-from fastaug.files.catalog import (
-    DATAFRAME_CLASS_MODES,
-    DIRECTORY_CLASS_MODES,
-    Catalog,
-    scan_dataframe,
-    scan_directory,
-    split_of,
-)
-from fastaug.files.decode import CHANNELS, INTERPOLATIONS, Target
+from fastaug.checks import check_flag, check_one_of
+from fastaug.errors import DecodeError
+from fastaug.files.catalog import DATAFRAME_CLASS_MODES, DIRECTORY_CLASS_MODES, Catalog, split_of
+from fastaug.files.dataframes import scan_dataframe
+from fastaug.files.folders import scan_directory
+from fastaug.files.target import Target, checked_target
 from fastaug.iterators.base import BatchIterator
 from fastaug.iterators.labels import ClassLabels
 from fastaug.iterators.passes import Position
@@ -27,7 +23,7 @@ from fastaug.iterators.substitutes import Substitutes, Unreadable
 from fastaug.keras_settings import checked_format, default_dtype, say
 from fastaug.pixels.batch import Array
 from fastaug.settings import Settings, check_dtype
-from fastaug.sources.files import FileReader
+from fastaug.sources.base import FileReader
 from fastaug.sources.opening import open_files
 
 _NAME_NUMBERS = 10_000_000  # Keras draws this many for the names of saved pictures
@@ -336,18 +332,3 @@ def _class_labels(catalog: Catalog, class_mode: str | None, dtype: Any) -> Class
     dtype = np.float32 if np.dtype(dtype).kind == "u" else dtype
     count = len(catalog.class_indices)
     return ClassLabels(catalog.classes, count, class_mode == "categorical", dtype)
-
-
-def checked_target(
-    target_size: Any, color_mode: str, interpolation: str, keep_aspect_ratio: bool
-) -> Target:
-    """Return the decoder's target, or raise an error that names the argument."""
-    if not isinstance(target_size, tuple | list) or len(target_size) != 2:
-        raise ValueError(f"target_size={target_size!r} must be (height, width)")
-    for size in target_size:
-        check_integer("each of target_size (height, width)", size, minimum=1)
-    check_one_of("color_mode", color_mode, CHANNELS)
-    check_one_of("interpolation", interpolation, INTERPOLATIONS)
-    check_flag("keep_aspect_ratio", keep_aspect_ratio)
-    height, width = int(target_size[0]), int(target_size[1])
-    return Target(height, width, color_mode, interpolation, bool(keep_aspect_ratio))

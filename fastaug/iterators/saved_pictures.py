@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastaug.errors import check_one_of
+from fastaug.checks import check_one_of
 from fastaug.pixels.batch import channels_last
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}

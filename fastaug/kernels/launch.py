@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import numba
 from numba.core import event
 
-from fastaug.errors import check_integer
+from fastaug.checks import check_integer
 
 # Without a compiler there are no vector instructions: kernels run as plain Python, for debugging.
 COMPILED = not numba.config.DISABLE_JIT

@@ -6,10 +6,13 @@ The arithmetic is that of Pillow 13's `Image.resize` with NEAREST (`ImagingScale
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 from fastaug.kernels.launch import COMPILED, inner
 
@@ -105,3 +108,31 @@ def resize_images(slots, sizes, keep_aspect_ratio, out):
     rows, cols = np.empty(height, np.intp), np.empty(width, np.intp)
     for i in range(len(out)):
         resize_image(slots[i], sizes[i], keep_aspect_ratio, rows, cols, out[i])
+
+
+def pick_pixels(
+    slots: NDArray[np.uint8],
+    sizes: NDArray[np.int32],
+    images: NDArray[Any],
+    *,
+    keep_aspect_ratio: bool,
+) -> None:
+    """Copy decoded images, resized by the nearest pixel, in this thread.
+
+    Parameters
+    ----------
+    slots
+        (n, nbytes) uint8: images of three channels, flat, each with a byte of slack behind it
+        unless it has the size of the result.
+    sizes
+        (n, 2) int32: their heights and widths.
+    images
+        (n, height, width, 3) uint8, overwritten.
+    keep_aspect_ratio
+        Whether a central part in the result's proportions is taken.
+
+    References
+    ----------
+    Pillow 13, `Image.resize` with NEAREST; the same bits.
+    """
+    resize_images(slots, sizes, keep_aspect_ratio, images)

@@ -31,8 +31,10 @@ from fastaug.pixels.buffers import BatchBuffers
 from fastaug.pixels.preprocessing import Function, Mode, call_function, fused_mode
 from fastaug.pixels.spline import warp_spline
 from fastaug.transforms import Geometric, Photometric, Transform
-from fastaug.transforms.keras.draws import Draws, transform_stream
-from fastaug.transforms.keras.matrices import compose, moves, pull_matrices
+from fastaug.transforms.geometry import compose
+from fastaug.transforms.keras.draws import Draws
+from fastaug.transforms.keras.matrices import moves, pull_matrices
+from fastaug.transforms.streams import transform_stream
 
 Array = NDArray[Any]
 EPSILON = 1e-6  # what Keras adds to a deviation before it divides by it

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastaug.errors import check_number
+from fastaug.checks import check_number
 from fastaug.pixels.batch import Array, Recipe, transform_images
 from fastaug.transforms.keras.draws import Draws
 

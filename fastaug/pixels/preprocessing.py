@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.errors import listed
+from fastaug.checks import listed
 
 Array: TypeAlias = NDArray[Any]
 Function: TypeAlias = Callable[[Array], Array]

@@ -26,7 +26,8 @@ from fastaug.pixels.batch import Array, BatchDraws, Recipe, channels_last, make_
 from fastaug.pixels.preprocessing import is_called
 from fastaug.pixels.standardization import Undone, undo_standardization
 from fastaug.preview.sheet import Pair, draw_sheet, scale_for
-from fastaug.transforms.keras.draws import Draws, transform_stream
+from fastaug.transforms.keras.draws import Draws
+from fastaug.transforms.streams import transform_stream
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 MOST = 1000  # images on a sheet

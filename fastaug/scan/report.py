@@ -11,10 +11,10 @@ from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
-from fastaug.errors import check_integer, check_number
-from fastaug.files.catalog import EXTENSIONS, list_classes, list_images
+from fastaug.checks import check_integer, check_number
+from fastaug.files.catalog import EXTENSIONS, FilePaths
 from fastaug.files.decode import reason_of
-from fastaug.files.paths import FilePaths
+from fastaug.files.folders import list_classes, list_images
 from fastaug.files.progress import progress_bar
 from fastaug.machine import usable_cores
 from fastaug.scan.duplicates import group_by_content

@@ -7,9 +7,9 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import TypeAlias
 
 from fastaug.errors import DecodeError
-from fastaug.files.decode import Target
 from fastaug.files.decoders.pool import DecodePool
 from fastaug.files.decoders.supervisor import Ticket
+from fastaug.files.target import Target
 
 Verdict: TypeAlias = tuple[str, str | None]
 

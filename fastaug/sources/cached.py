@@ -14,9 +14,9 @@ from contextlib import contextmanager
 import numpy as np
 
 from fastaug.counters import Stats
-from fastaug.files.cache.memory import ImageCache
-from fastaug.files.decode import Target
-from fastaug.sources.files import FileDecoder, Lent, Request, in_format
+from fastaug.files.cache.base import ImageCache
+from fastaug.files.target import Target
+from fastaug.sources.base import FileDecoder, Lent, Request, in_format
 
 
 class CachedSource:

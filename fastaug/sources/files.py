@@ -10,74 +10,20 @@ import threading
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.counters import Stats
 from fastaug.errors import warn_of_file
-from fastaug.files.decode import Target, decode_into
+from fastaug.files.catalog import FilePaths
+from fastaug.files.decode import decode_into
 from fastaug.files.decoders.pool import DecodePool, roomy_slot
-from fastaug.files.decoders.supervisor import TakeOver, Ticket
-from fastaug.files.paths import FilePaths
-
-Rows: TypeAlias = NDArray[np.intp]
-# A batch: something that names it, and the rows that it is made of.
-Request: TypeAlias = tuple[Hashable, Rows]
-Lent: TypeAlias = tuple[NDArray[Any], Rows]
+from fastaug.files.decoders.supervisor import PickPixels, Ticket
+from fastaug.files.target import Target
+from fastaug.sources.base import Lent, Request, Rows, in_format
 
 _UNDER_WAY_NBYTES = 2**29  # of decoded images; one batch is always there, however large it is
-
-
-class Source(Protocol):
-    """What iterators ask of a source."""
-
-    prepares: bool  # whether it makes use of what it is told ahead
-    behind: bool  # whether the last batch had to be waited for
-
-    def lend(self, wanted: Request, ahead: Sequence[Request]) -> Any:
-        """Return a context manager that gives (images, rows); `ahead` will be wanted next."""
-
-    def close(self) -> None:
-        """Free processes and memory."""
-
-
-class FileReader(Source, Protocol):
-    """What iterators over files ask for in addition."""
-
-    def path_of(self, row: int) -> str:
-        """Return the full path of a row's file."""
-
-
-class FileDecoder(FileReader, Protocol):
-    """What a cache asks for in addition."""
-
-    def prepare(self, ahead: Sequence[Request]) -> None:
-        """Have batches under way that will be wanted next."""
-
-
-def in_format(images: NDArray[Any], data_format: str) -> NDArray[Any]:
-    """Return a view of decoded images, (n, height, width, channels), in the data format."""
-    return np.moveaxis(images, -1, 1) if data_format == "channels_first" else images
-
-
-class ArraySource:
-    """Pixels that are in memory already (or in a memory-mapped file): nothing is copied."""
-
-    prepares = False
-    behind = False
-
-    def __init__(self, images: NDArray[Any]) -> None:
-        self._images = images
-
-    @contextmanager
-    def lend(self, wanted: Request, ahead: Sequence[Request]) -> Iterator[Lent]:  # noqa: ARG002
-        """Lend the whole array; there is nothing to prepare."""
-        yield self._images, wanted[1]
-
-    def close(self) -> None:
-        """Do nothing."""
 
 
 class LocalFileSource:
@@ -91,7 +37,7 @@ class LocalFileSource:
         filepaths: Sequence[str],
         target: Target,
         data_format: str,
-        resize: TakeOver | None = None,
+        resize: PickPixels | None = None,
         stats: Stats | None = None,
     ) -> None:
         self._paths = FilePaths(filepaths)
@@ -184,7 +130,7 @@ class FileSource:
         timeout: float,
         batch_size: int,
         read_ahead: int,
-        resize: TakeOver | None = None,
+        resize: PickPixels | None = None,
         stats: Stats | None = None,
     ) -> None:
         self._paths = FilePaths(filepaths)

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from functools import partial
 
 from fastaug.counters import Stats
+from fastaug.files.cache.base import ImageCache
 from fastaug.files.cache.disk import DiskCache
-from fastaug.files.cache.memory import ImageCache
-from fastaug.files.decode import DECODER, Target
-from fastaug.kernels.resize import take_over
+from fastaug.files.decode import DECODER
+from fastaug.files.target import Target
+from fastaug.kernels.resizing import pick_pixels
 from fastaug.settings import Settings
+from fastaug.sources.base import FileDecoder, FileReader
 from fastaug.sources.cached import CachedSource
-from fastaug.sources.files import FileDecoder, FileReader, FileSource, LocalFileSource
+from fastaug.sources.files import FileSource, LocalFileSource
 
 
 def open_files(
@@ -59,7 +61,7 @@ def _open_decoder(
 ) -> FileDecoder:
     """Return what decodes the files, in processes of its own unless there are to be none."""
     workers = settings.decode_workers
-    resize = partial(take_over, keep_aspect_ratio=target.keep_aspect_ratio)
+    resize = partial(pick_pixels, keep_aspect_ratio=target.keep_aspect_ratio)
     if workers == 0 or not len(filepaths):
         return LocalFileSource(filepaths, target, data_format, resize, stats)
     return FileSource(

@@ -13,16 +13,17 @@ from typing import Any
 import keras
 from PIL import Image
 
-from fastaug.counters import Stats
-from fastaug.errors import check_flag
-from fastaug.files.decode import Target, is_much_larger
+from fastaug.checks import check_flag
+from fastaug.counters import Delivery, Stats
+from fastaug.files.decode import is_much_larger
+from fastaug.files.target import Target
 from fastaug.iterators.base import BatchIterator
 from fastaug.iterators.files import FileIterator
 from fastaug.kernels.launch import limited_threads
 from fastaug.machine import default_cache_bytes, usable_cores
 from fastaug.pixels.preprocessing import batched
 from fastaug.watch.advice import ENOUGH, Feed, Shares, advise
-from fastaug.watch.waiting import Delivery, Step, seconds_waited
+from fastaug.watch.waiting import Step, seconds_waited
 
 _KEPT = 2**20  # deliveries, where a `fit` that was broken off leaves an iterator watched
 _LOOKED_AT = 9  # files, whether photos are much larger than the batches' images

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from fastaug.errors import check_number
+from fastaug.checks import check_number
 from fastaug.extras import optional
 from fastaug.watch.system_sample import Sample, SystemSampler
 

@@ -13,13 +13,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
-
-class Delivery(NamedTuple):
-    """A batch that was asked for and given out, in seconds of `time.perf_counter`."""
-
-    requested: float
-    delivered: float
-    thread: int  # that asked, as `threading.get_ident` has it
+from fastaug.counters import Delivery
 
 
 class Step(NamedTuple):

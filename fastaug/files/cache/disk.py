@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from fastaug.errors import users_stacklevel
 from fastaug.files.cache.disk_files import PATIENCE_S, CacheFiles, open_files, reason_of
-from fastaug.files.decode import Target
-from fastaug.files.paths import FilePaths
+from fastaug.files.catalog import FilePaths
+from fastaug.files.target import Target
 
 FORMAT = 1
 _PLACE = 2  # column of DiskCache._records

@@ -16,40 +16,19 @@ import warnings
 import weakref
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.errors import users_stacklevel
-from fastaug.files.decode import Target
-from fastaug.files.paths import FilePaths
+from fastaug.files.catalog import FilePaths
+from fastaug.files.target import Target
 from fastaug.machine import default_cache_bytes
 
 # Python names this flag of Linux on x86 and ARM since 3.12 only.  It keeps a large reservation from
 # being refused; pages that are never written take no memory.
 _NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
-
-
-class ImageCache(Protocol):
-    """What a source of files asks of a cache of decoded images."""
-
-    @property
-    def images(self) -> NDArray[Any]:
-        """All places, (places, height, width, channels), contiguous, read-only."""
-
-    def find(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Return the place in `images` of each row of the data set, -1 where it is not kept.
-
-        These places stay what they are for as long as the caller holds the array that `images`
-        gave after this call.
-        """
-
-    def add(self, rows: NDArray[np.intp], images: NDArray[Any], picks: NDArray[np.intp]) -> None:
-        """Keep a copy of `images[picks[i]]` for each `rows[i]`, as far as there is room."""
-
-    def close(self) -> None:
-        """Let go of memory and files; nothing is found or kept any more."""
 
 
 class CacheBudget:

@@ -9,101 +9,29 @@ each.  Must import neither numba nor keras.
 from __future__ import annotations
 
 import ctypes
-import json
-import mmap
 import os
 import signal
-import struct
 import sys
 import threading
 import time
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageFile, PngImagePlugin
+from typing import Any
 
 from fastaug.errors import DecodeError
-from fastaug.files.decode import Target, decode_into
+from fastaug.files.decode import decode_into
+from fastaug.files.decoders.frames import (
+    _PILLOW_SETTINGS,
+    read_frame,
+    write_frame,
+)
 from fastaug.files.decoders.shared_memory import attach
+from fastaug.files.decoders.slots import Rooms, divide
+from fastaug.files.target import Target
 
-_LENGTH = struct.Struct(">I")
 _PARENT_CHECK_S = 1.0  # how often a worker looks whether its parent is still there
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 # Decoding gives way to the kernels of the parent, for which everybody waits in the end: on two
 # cores 2,900 images of 299x299 a second instead of 2,650.
 _NICENESS = 10
-NOTE_NBYTES = 64  # for each worker, at the start of the shared memory; a cache line
-SIZE_NBYTES = 8  # for each slot, behind that
-_PILLOW_SETTINGS = {
-    "MAX_IMAGE_PIXELS": Image,
-    "LOAD_TRUNCATED_IMAGES": ImageFile,
-    "MAX_TEXT_CHUNK": PngImagePlugin,
-    "MAX_TEXT_MEMORY": PngImagePlugin,
-}
-
-
-def encode_frame(message: dict[str, Any]) -> bytes:
-    """Return a message as a frame; names that are not UTF-8 survive as lone surrogates."""
-    body = json.dumps(message).encode("ascii")
-    return _LENGTH.pack(len(body)) + body
-
-
-def read_frame(descriptor: int) -> dict[str, Any]:
-    """Read one frame; EOFError if the other side is gone."""
-    (length,) = _LENGTH.unpack(_read_exactly(descriptor, _LENGTH.size))
-    message: dict[str, Any] = json.loads(_read_exactly(descriptor, length))
-    return message
-
-
-def write_frame(descriptor: int, message: dict[str, Any]) -> None:
-    """Write one frame; OSError if the other side is gone."""
-    frame = memoryview(encode_frame(message))
-    while frame:
-        frame = frame[os.write(descriptor, frame) :]
-
-
-def _read_exactly(descriptor: int, nbytes: int) -> bytes:
-    data = b""
-    while len(data) < nbytes:
-        piece = os.read(descriptor, nbytes - len(data))
-        if not piece:
-            raise EOFError("the other side closed the pipe")
-        data += piece
-    return data
-
-
-def pillow_settings() -> dict[str, Any]:
-    """Return the user's settings of Pillow, which decode processes must share."""
-    return {name: getattr(module, name) for name, module in _PILLOW_SETTINGS.items()}
-
-
-class Rooms(NamedTuple):
-    """The arrays in the shared memory.
-
-    A worker's note is 1 + the slot that it decodes now, or 0; `sizes` are the heights and widths of
-    the images that lie in the slots.
-    """
-
-    notes: NDArray[np.int64]  # (workers,), each in a cache line of its own
-    sizes: NDArray[np.int32]  # (slots, 2)
-    slots: NDArray[np.uint8]  # (slots, slot_nbytes)
-
-
-def rooms_nbytes(workers: int, slots: int, slot_nbytes: int) -> int:
-    """Return how much memory `divide` divides."""
-    return NOTE_NBYTES * workers + slots * (SIZE_NBYTES + slot_nbytes)
-
-
-def divide(buffer: mmap.mmap, workers: int, slots: int, slot_nbytes: int) -> Rooms:
-    """Return the arrays in the shared memory."""
-    behind_notes = workers * NOTE_NBYTES
-    behind_sizes = behind_notes + slots * SIZE_NBYTES
-    return Rooms(
-        np.frombuffer(buffer, np.int64, behind_notes // 8)[:: NOTE_NBYTES // 8],
-        np.frombuffer(buffer, np.int32, 2 * slots, behind_notes).reshape(slots, 2),
-        np.frombuffer(buffer, np.uint8, slots * slot_nbytes, behind_sizes).reshape(slots, -1),
-    )
 
 
 def _serve(number: int, requests: int, replies: int) -> None:

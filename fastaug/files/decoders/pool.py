@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 
 from fastaug.counters import Stats
 from fastaug.errors import WorkerError, warn_of_file
-from fastaug.files.decode import Target
-from fastaug.files.decoders.child import divide, rooms_nbytes
 from fastaug.files.decoders.shared_memory import SharedMemory
-from fastaug.files.decoders.supervisor import TASKS_OF_A_WORKER, Crew, TakeOver, Task, Ticket
+from fastaug.files.decoders.slots import divide, rooms_nbytes
+from fastaug.files.decoders.supervisor import TASKS_OF_A_WORKER, Crew, PickPixels, Task, Ticket
+from fastaug.files.target import Target
 
 # Files of a task: enough to make a hand-over (about 0.1 ms) small beside the decoding (about 0.3 ms
 # a photo), and few enough to keep what is decoded in the cache until it is taken over.
@@ -77,7 +77,7 @@ class DecodePool:
         batch_size: int,
         batches: int,
         timeout: float,
-        resize: TakeOver | None = None,
+        resize: PickPixels | None = None,
         stats: Stats | None = None,
     ) -> None:
         self._timeout = timeout

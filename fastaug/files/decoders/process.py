@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from fastaug.files.decoders.child import pillow_settings, read_frame, write_frame
+from fastaug.files.decoders.frames import pillow_settings, read_frame, write_frame
 
 # The worker must find what the parent finds, so it gets the parent's search path; until then it
 # imports nothing that a file in the working directory could shadow.

@@ -15,7 +15,7 @@ import os
 import secrets
 from typing import Any
 
-from fastaug.errors import check_one_of
+from fastaug.checks import check_one_of
 
 KINDS = ("memfd", "shm", "tag")
 # Tests run the ways of other systems by setting this.

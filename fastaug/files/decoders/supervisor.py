@@ -28,14 +28,14 @@ from numpy.typing import NDArray
 
 from fastaug.counters import Stats
 from fastaug.errors import DecodeError
-from fastaug.files.decoders.child import Rooms
 from fastaug.files.decoders.process import WorkerProcess
+from fastaug.files.decoders.slots import Rooms
 
 TASKS_OF_A_WORKER = 2
 _STARTS_LOST = 10  # workers killed in a row before they were ready, until that is an error
 _JOIN_S = 5.0
 
-TakeOver: TypeAlias = Callable[[NDArray[np.uint8], NDArray[np.int32], NDArray[Any]], None]
+PickPixels: TypeAlias = Callable[[NDArray[np.uint8], NDArray[np.int32], NDArray[Any]], None]
 
 
 @dataclass(eq=False)
@@ -90,7 +90,7 @@ class Crew:
         The arrays in shared memory, with as many slots for each worker.
     memories
         Arrays for the images of so many batches.
-    take_over
+    pick_pixels
         Puts images from slots, of the given heights and widths, into a batch.
     stats
         Where the work is counted.
@@ -102,14 +102,14 @@ class Crew:
         descriptors: tuple[int, ...],
         rooms: Rooms,
         memories: Sequence[NDArray[Any]],
-        take_over: TakeOver,
+        pick_pixels: PickPixels,
         stats: Stats,
     ) -> None:
         self._setup = setup
         self._descriptors = descriptors
         self._rooms = rooms
         self.task_files = len(rooms.slots) // (len(rooms.notes) * TASKS_OF_A_WORKER)
-        self._take_over = take_over
+        self._pick_pixels = pick_pixels
         self._stats = stats
         # Entered by itself, in C: Condition's own `with` is Python, in which a Ctrl-C can hit.
         self.lock = threading.RLock()
@@ -263,7 +263,7 @@ class Crew:
             slots = slice(task.slot, task.slot + len(task))
             images = ticket.memory[task.start : task.stop]
             try:
-                self._take_over(self._rooms.slots[slots], self._rooms.sizes[slots], images)
+                self._pick_pixels(self._rooms.slots[slots], self._rooms.sizes[slots], images)
             except Exception as error:
                 # Nobody's files are to blame, and to try again would not help.
                 self.workers[number].interrupted = True

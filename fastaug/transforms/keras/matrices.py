@@ -7,16 +7,14 @@ takes its value from.  All geometry of an image is folded into one.  Knows no pi
 from __future__ import annotations
 
 from functools import cache
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.kernels.launch import COMPILED
 from fastaug.kernels.matrices import compose_matrices, find_moved
+from fastaug.transforms.geometry import Matrices
 from fastaug.transforms.keras.draws import Draws, Floats
-
-Matrices: TypeAlias = NDArray[np.float64]
 
 # Keras composes in (x, y); swapping both axes of a 3x3 matrix brings it to (row, col).
 _SWAP = np.array([1, 0, 2])
@@ -92,12 +90,6 @@ def _blas_fuses() -> bool | None:
         if np.array_equal(_compose(draws, shift_x, shift_y, centre, fused), expected):
             return fused
     return None
-
-
-def compose(last: Matrices, first: Matrices) -> Matrices:
-    """Pull through `first`, then through `last`: (n, 2, 3) matrices, as one step."""
-    linear = last[:, :, :2]
-    return np.concatenate([linear @ first[:, :, :2], linear @ first[:, :, 2:] + last[:, :, 2:]], 2)
 
 
 def moves(draws: Draws) -> NDArray[np.bool_]:

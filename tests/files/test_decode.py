@@ -18,7 +18,8 @@ from conftest import ON_LINUX, make_images
 from PIL import Image, ImageFile
 
 from fastaug.errors import DecodeError
-from fastaug.files.decode import FORMATS, INTERPOLATIONS, Target, _decode_jpeg, decode_file
+from fastaug.files.decode import FORMATS, _decode_jpeg, decode_file
+from fastaug.files.target import INTERPOLATIONS, Target
 
 COLOR_MODES = ("rgb", "rgba", "grayscale")
 # Smaller and larger than most photos, neither of them square.

@@ -17,13 +17,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 import pytest
-from conftest import make_images
+from conftest import ROOT, make_images
 from oracles import (
     CVAL,
     FILL_MODES,
@@ -61,7 +60,7 @@ def run_apart(function: Callable[[], None], **environment: str) -> subprocess.Co
     code = f"import test_kernels; test_kernels.{function.__name__}()"
     return subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", code],
-        cwd=Path(__file__).parent,
+        cwd=ROOT / "tests",
         env=os.environ | environment,
         check=False,
         capture_output=True,
@@ -379,7 +378,7 @@ def test_kernels_run_as_plain_python_with_the_same_results() -> None:
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
             *(f"{test}[{name}-5-7]" for name in ORACLES_WITHOUT_COMPILER),
         ],
-        cwd=Path(__file__).parent,
+        cwd=ROOT / "tests",
         env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
         check=False,
         capture_output=True,

@@ -24,7 +24,7 @@ from fastaug.files.cache import disk as disk_cache
 from fastaug.files.cache import disk_files as cache_files
 from fastaug.files.cache.disk import DiskCache
 from fastaug.files.cache.disk_files import CacheFiles
-from fastaug.files.decode import Target
+from fastaug.files.target import Target
 
 TARGET = Target(5, 7, "rgb", "nearest", False)
 SLOT = 5 * 7 * 3

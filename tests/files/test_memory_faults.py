@@ -126,7 +126,8 @@ def test_image_of_400_megapixels_takes_no_memory(tmp_path, make):
     code = """
 import resource, sys
 import numpy as np
-from fastaug.files.decode import Target, decode_file
+from fastaug.files.target import Target
+from fastaug.files.decode import decode_file
 from fastaug.errors import DecodeError
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for color_mode in ("rgb", "rgba", "grayscale"):

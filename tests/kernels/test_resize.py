@@ -13,10 +13,11 @@ from PIL import Image
 from pools import TARGET, by_pillow, draw_photos, numbered, read, requests_of
 
 from fastaug.errors import DecodeError, WorkerError
-from fastaug.files.decode import Target, decode_file, decode_into, nearest_taps
+from fastaug.files.decode import decode_file, decode_into, nearest_taps
 from fastaug.files.decoders import pool as workers_module
 from fastaug.files.decoders.pool import roomy_slot
-from fastaug.kernels.resize import take_over
+from fastaug.files.target import Target
+from fastaug.kernels.resizing import pick_pixels
 from fastaug.sources import files as sources
 from fastaug.sources.files import FileSource, LocalFileSource
 
@@ -52,7 +53,7 @@ def test_taken_over_images_equal_pillow(target, keep_aspect_ratio):
         images = [image for image in images if min(image.shape[:2]) > max(target) // 8]
     slots, sizes = slots_of(images)
     out = np.full((len(images), *target, 3), 99, np.uint8)
-    take_over(slots, sizes, out, keep_aspect_ratio=keep_aspect_ratio)
+    pick_pixels(slots, sizes, out, keep_aspect_ratio=keep_aspect_ratio)
     for image, taken in zip(images, out, strict=True):
         box = crop_of(image.shape[:2], target) if keep_aspect_ratio else None
         resized = Image.fromarray(image).resize(target[::-1], Image.Resampling.NEAREST, box=box)
@@ -63,7 +64,7 @@ def test_taken_over_images_touch_nothing_else():
     images = [make_images(1, 13, 17, 3)[0], make_images(1, 5, 7, 3)[0]]
     slots, sizes = slots_of(images)
     before, room = slots.copy(), np.full((4, 5, 7, 3), 99, np.uint8)
-    take_over(slots, sizes, room[1:3], keep_aspect_ratio=False)
+    pick_pixels(slots, sizes, room[1:3], keep_aspect_ratio=False)
     np.testing.assert_array_equal(slots, before)
     np.testing.assert_array_equal(room[[0, 3]], 99)
     np.testing.assert_array_equal(room[2], images[1])
@@ -71,7 +72,9 @@ def test_taken_over_images_touch_nothing_else():
 
 def test_no_images_are_taken_over():
     out = np.empty((0, 5, 7, 3), np.uint8)
-    take_over(np.empty((3, 200), np.uint8), np.empty((0, 2), np.int32), out, keep_aspect_ratio=True)
+    pick_pixels(
+        np.empty((3, 200), np.uint8), np.empty((0, 2), np.int32), out, keep_aspect_ratio=True
+    )
 
 
 def test_taps_equal_pillow_at_every_length():
@@ -131,7 +134,7 @@ def test_every_kind_of_file_is_taken_over_as_it_is_decoded(
     for path, slot in zip(paths, expected, strict=True):
         decode_file(path, target, slot)
 
-    resize = partial(take_over, keep_aspect_ratio=False)
+    resize = partial(pick_pixels, keep_aspect_ratio=False)
     if workers:
         source = FileSource(
             paths, target, "channels_last", workers=workers, timeout=30, batch_size=8,
@@ -158,7 +161,7 @@ def test_little_shared_memory_leaves_no_room_for_photos_of_their_own_size(tmp_pa
     monkeypatch.setattr(workers_module, "SharedMemory", reserve)
     source = FileSource(
         paths, TARGET, "channels_last", workers=2, timeout=30, batch_size=8, read_ahead=2,
-        resize=partial(take_over, keep_aspect_ratio=False),
+        resize=partial(pick_pixels, keep_aspect_ratio=False),
     )  # fmt: skip
     slots = 2 * 2 * 8  # of two workers, for two tasks of eight files
     assert asked[0] - asked[1] == slots * (roomy_slot(TARGET) - TARGET.nbytes)
@@ -175,7 +178,7 @@ def test_images_that_cannot_be_copied_are_an_error_and_not_a_file_s_fault(tmp_pa
     def resize(slots, sizes, images):
         if fails[0]:
             raise MemoryError("no memory")
-        take_over(slots, sizes, images, keep_aspect_ratio=False)
+        pick_pixels(slots, sizes, images, keep_aspect_ratio=False)
 
     source = FileSource(
         paths, TARGET, "channels_last", workers=2, timeout=30, batch_size=8, read_ahead=2,
@@ -233,7 +236,7 @@ def test_real_photos_are_taken_over_as_pillow_resizes_them(photos):
         size[:] = decode_into(path, target, slot)[:2]
     assert len(np.unique(sizes, axis=0)) > 50  # they did keep their sizes
     images = np.empty((len(paths), 299, 299, 3), np.uint8)
-    take_over(slots, sizes, images, keep_aspect_ratio=False)
+    pick_pixels(slots, sizes, images, keep_aspect_ratio=False)
     for path, image in zip(paths, images, strict=True):
         expected = Image.open(path).convert("RGB").resize((299, 299), Image.Resampling.NEAREST)
         np.testing.assert_array_equal(image, np.asarray(expected))
@@ -246,7 +249,7 @@ def test_batches_in_any_order_find_a_place(tmp_path, read_ahead):
     Path(paths[21]).write_bytes(b"broken")
     source = FileSource(
         paths, TARGET, "channels_last", workers=2, timeout=20, batch_size=8, read_ahead=read_ahead,
-        resize=partial(take_over, keep_aspect_ratio=False),
+        resize=partial(pick_pixels, keep_aspect_ratio=False),
     )  # fmt: skip
     requests = requests_of(len(paths))
     good = [path for path in paths if path != paths[21]]

@@ -21,8 +21,10 @@ from PIL import Image
 from fastaug import Generator
 from fastaug.pixels.batch import BatchDraws, Recipe, make_batch
 from fastaug.transforms import QuarterTurn, Solarize
-from fastaug.transforms.keras.draws import Draws, Ranges, batch_stream, draw_batch, transform_stream
-from fastaug.transforms.keras.matrices import compose, moves, pull_matrices
+from fastaug.transforms.geometry import compose
+from fastaug.transforms.keras.draws import Draws, Ranges, draw_batch
+from fastaug.transforms.keras.matrices import moves, pull_matrices
+from fastaug.transforms.streams import batch_stream, transform_stream
 
 # The same examples in every run: a failure on one machine is a failure on all.
 fixed = settings(derandomize=True, deadline=None, max_examples=60)

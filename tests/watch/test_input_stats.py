@@ -17,9 +17,9 @@ from pools import draw_photos
 
 import fastaug
 from fastaug import Generator, InputStats
-from fastaug.counters import Stats
+from fastaug.counters import Delivery, Stats
 from fastaug.watch.advice import ENOUGH, MODEL
-from fastaug.watch.waiting import Delivery, Step, seconds_waited
+from fastaug.watch.waiting import Step, seconds_waited
 
 TIMEOUT_S = 240
 LOOP, OTHER = 1, 2  # threads
@@ -218,7 +218,7 @@ def test_large_photos_are_found(tmp_path):
         size = (400, 300) if number % 4 else (30, 20)
         Image.new("RGB", size).save(tmp_path / f"{number:02}.jpg")
     (tmp_path / "12.jpg").write_bytes(b"broken")
-    from fastaug.files.decode import Target
+    from fastaug.files.target import Target
     from fastaug.watch.input_stats import _has_large_photos
 
     paths = sorted(map(str, tmp_path.iterdir()))

@@ -17,7 +17,9 @@ from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
 from fastaug import Generator, progress
 from fastaug.errors import ColumnError, DecodeError
-from fastaug.files.catalog import EXTENSIONS, scan_dataframe, scan_directory
+from fastaug.files.catalog import EXTENSIONS
+from fastaug.files.dataframes import scan_dataframe
+from fastaug.files.folders import scan_directory
 
 # Names that other orders than Keras' would put elsewhere: by locale, by number, by path component.
 NAMES = [

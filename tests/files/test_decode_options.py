@@ -12,7 +12,8 @@ from conftest import make_images
 from PIL import Image, ImageOps
 
 from fastaug import Generator
-from fastaug.files.decode import CLIPPED, Target, decode_file
+from fastaug.files.decode import CLIPPED, decode_file
+from fastaug.files.target import Target
 
 FAST = {"decode": "fast"}
 

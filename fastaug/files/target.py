@@ -1,0 +1,79 @@
+"""What every file of a data set is turned into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from fastaug.checks import check_flag, check_integer, check_one_of
+
+CHANNELS = {"rgb": 3, "rgba": 4, "grayscale": 1}
+
+
+DECODES = ("exact", "fast")
+
+
+INTERPOLATIONS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "hamming": Image.Resampling.HAMMING,
+    "box": Image.Resampling.BOX,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What every file of a data set is turned into.
+
+    `slot_shape` is (height, width, channels).  Slots are uint8, but float32 for `grayscale`, whose
+    16- and 32-bit files keep their values, as in Keras.
+    """
+
+    height: int
+    width: int
+    color_mode: str
+    interpolation: str
+    keep_aspect_ratio: bool
+    decode: str = "exact"
+    exif_transpose: bool = False
+    scale_16bit: bool = False
+
+    @property
+    def slot_shape(self) -> tuple[int, int, int]:
+        """Shape of one decoded image: (height, width, channels)."""
+        return self.height, self.width, CHANNELS[self.color_mode]
+
+    @property
+    def slot_dtype(self) -> np.dtype[Any]:
+        """Dtype of one decoded image."""
+        return np.dtype(np.float32 if self.color_mode == "grayscale" else np.uint8)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of one decoded image."""
+        return self.height * self.width * CHANNELS[self.color_mode] * self.slot_dtype.itemsize
+
+    @property
+    def picks_pixels(self) -> bool:
+        """Whether resizing is no more than picking pixels of bytes."""
+        return self.interpolation == "nearest" and self.color_mode == "rgb"
+
+
+def checked_target(
+    target_size: Any, color_mode: str, interpolation: str, keep_aspect_ratio: bool
+) -> Target:
+    """Return the decoder's target, or raise an error that names the argument."""
+    if not isinstance(target_size, tuple | list) or len(target_size) != 2:
+        raise ValueError(f"target_size={target_size!r} must be (height, width)")
+    for size in target_size:
+        check_integer("each of target_size (height, width)", size, minimum=1)
+    check_one_of("color_mode", color_mode, CHANNELS)
+    check_one_of("interpolation", interpolation, INTERPOLATIONS)
+    check_flag("keep_aspect_ratio", keep_aspect_ratio)
+    height, width = int(target_size[0]), int(target_size[1])
+    return Target(height, width, color_mode, interpolation, bool(keep_aspect_ratio))
