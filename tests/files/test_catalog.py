@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
-from fastaug import Generator, progress
+from fastaug import Generator
+from fastaug.files import progress
 from fastaug.errors import ColumnError, DecodeError
 from fastaug.files.catalog import EXTENSIONS
 from fastaug.files.dataframes import scan_dataframe
