@@ -16,8 +16,8 @@ import pytest
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
 from fastaug import Generator
-from fastaug.files import progress
 from fastaug.errors import ColumnError, DecodeError
+from fastaug.files import progress
 from fastaug.files.catalog import EXTENSIONS
 from fastaug.files.dataframes import scan_dataframe
 from fastaug.files.folders import scan_directory
@@ -285,7 +285,7 @@ def test_progress_leaves_the_process_as_it_was(tree, disabled):
     program = f"""
 import sys, threading
 from multiprocessing import get_start_method
-from fastaug.files import catalog, progress
+from fastaug.files import folders, progress
 catalog.scan_directory({str(tree)!r}, None, None, False)
 assert "tqdm" not in sys.modules
 progress._PATIENCE_S = -1
