@@ -19,12 +19,11 @@ from fastaug.fitting.arrays import (
     fit_statistics,
     load_statistics,
     save_statistics,
-    standardize,
 )
 from fastaug.iterators.arrays import NumpyArrayIterator
 from fastaug.iterators.base import BatchIterator
 from fastaug.iterators.files import DataFrameIterator, DirectoryIterator
-from fastaug.pixels.batch import Array
+from fastaug.pixels.layout import Array
 from fastaug.pixels.one_image import apply_parameters
 from fastaug.preview.preview import MOST, Preview, preview_of
 from fastaug.settings import Settings
@@ -395,7 +394,8 @@ class Generator(Settings):
         -------
         The standardised array: `x` itself, or a new one after a function or ZCA.
         """
-        return standardize(self.recipe(), x)
+        self.warn_of_missing_statistics()
+        return self.standardization(np.shape(x)[self.channel_axis - 4]).apply(x)
 
     def fit(self, x: Any, augment: bool = False, rounds: int = 1, seed: int | None = None) -> None:
         """Compute mean, deviation and whitening from sample data.

@@ -25,14 +25,22 @@ from fastaug.files.target import DECODES, Target
 from fastaug.keras_settings import check_data_format, default_data_format, default_dtype
 from fastaug.kernels.warp import FILL_MODES
 from fastaug.machine import usable_cores
-from fastaug.pixels.batch import DTYPES, Array, Recipe
+from fastaug.pixels.batch import Recipe
+from fastaug.pixels.layout import DTYPES, Array, working_dtype
 from fastaug.pixels.preprocessing import check_function
 from fastaug.pixels.spline import require_ndimage
+from fastaug.pixels.standardization import PENDING, Standardization, standardization
 from fastaug.transforms import TRANSFORMS, Geometric, Photometric, Transform
 from fastaug.transforms.keras.draws import Ranges, ShiftRange
 
 ON_ERROR = ("raise", "skip")
 TIMEOUT_S = 120.0
+# What an option needs that `fit` finds.
+_STATISTICS = {
+    "featurewise_center": "mean",
+    "featurewise_std_normalization": "std",
+    "zca_whitening": "zca_whitening_matrix",
+}
 _DIM_ORDERINGS = {"th": "channels_first", "tf": "channels_last", "default": None}
 
 
@@ -260,19 +268,19 @@ class Settings:
             brightness=None if bright is None else (bright[0], bright[1]),
         )
 
-    def recipe(self, dtype: Any = None, data_format: str | None = None) -> Recipe:
+    def recipe(self, channels: int, dtype: Any = None, data_format: str | None = None) -> Recipe:
         """Return what is done to every batch; `dtype` and `data_format` override the options."""
+        data_format = data_format or str(self.data_format)
+        self.warn_of_missing_statistics()
         return replace(
             self.drawn_recipe(),
             dtype=np.dtype(self.dtype if dtype is None else dtype),
-            data_format=data_format or str(self.data_format),
-            mean=self._fitted("featurewise_center", "mean"),
-            deviation=self._fitted("featurewise_std_normalization", "std"),
-            whitening=self._fitted("zca_whitening", "zca_whitening_matrix"),
+            data_format=data_format,
+            standardization=self.standardization(channels, data_format),
         )
 
     def drawn_recipe(self) -> Recipe:
-        """Return the recipe without the statistics, which there needn't be yet."""
+        """Return the recipe of the augmentation alone."""
         self.check()
         return Recipe(
             dtype=np.dtype(self.dtype),
@@ -282,12 +290,46 @@ class Settings:
             order=self.interpolation_order,
             quirks=bool(self.keras_quirks),
             transforms=tuple(self.transforms),
+            threads=self.threads,
+        )
+
+    def standardization(self, channels: int, data_format: str | None = None) -> Standardization:
+        """Return the steps that follow the augmentation.
+
+        Parameters
+        ----------
+        channels, data_format
+            Of the images.
+        """
+        self.check()
+        fitted: dict[str, Any] = {}
+        for option, statistic in _STATISTICS.items():
+            value = getattr(self, statistic)
+            fitted[option] = None
+            if getattr(self, option):
+                fitted[option] = PENDING if value is None else np.asarray(value)
+        return standardization(
+            channels,
+            data_format or str(self.data_format),
+            working_dtype(self.dtype),
             preprocessing_function=self.preprocessing_function,
             rescale=self.rescale,
             samplewise_center=bool(self.samplewise_center),
             samplewise_normalize=bool(self.samplewise_std_normalization),
-            threads=self.threads,
+            mean=fitted["featurewise_center"],
+            deviation=fitted["featurewise_std_normalization"],
+            whitening=fitted["zca_whitening"],
         )
+
+    def warn_of_missing_statistics(self) -> None:
+        """Warn, as Keras does, if an option needs what `fit` has not found yet."""
+        for option, statistic in _STATISTICS.items():
+            if getattr(self, option) and getattr(self, statistic) is None:
+                warnings.warn(
+                    f"This Generator specifies `{option}`, but it hasn't been fit on any training "
+                    "data. Fit it first by calling `.fit(numpy_data)`.",
+                    stacklevel=users_stacklevel(),
+                )
 
     def warn_of_quirks(self, height: int, width: int) -> None:
         """Warn, once, if quirks of Keras show in images of this size."""
@@ -299,20 +341,6 @@ class Settings:
                 "keras_quirks=False does what the documentation says.",
                 stacklevel=users_stacklevel(),
             )
-
-    def _fitted(self, option: str, statistic: str) -> Array | None:
-        """Return a statistic that an option needs; warn, as Keras does, if it is missing."""
-        if not getattr(self, option):
-            return None
-        value = getattr(self, statistic)
-        if value is None:
-            warnings.warn(
-                f"This Generator specifies `{option}`, but it hasn't been fit on any training "
-                "data. Fit it first by calling `.fit(numpy_data)`.",
-                stacklevel=users_stacklevel(),
-            )
-            return None
-        return np.asarray(value)
 
     def decoding(self, target: Target) -> Target:
         """Return what files are turned into: a target with what the options say of decoding."""

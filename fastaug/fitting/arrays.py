@@ -1,8 +1,4 @@
-"""Statistics of a data set, and their use on single arrays, in plain NumPy as Keras does it.
-
-Batches are standardised by the kernels; this is for `Generator.fit` and `Generator.standardize`,
-whose results must be Keras' to the last bit, and for statistics that come from a file.
-"""
+"""Statistics of images in memory, in plain NumPy, to the last bit as Keras finds them."""
 
 from __future__ import annotations
 
@@ -16,8 +12,9 @@ from numpy.typing import NDArray
 from fastaug.checks import check_integer
 from fastaug.fitting.stored import Statistics, read_statistics, write_statistics
 from fastaug.iterators.arrays import check_images
-from fastaug.pixels.batch import EPSILON, Array, Recipe, transform_images
-from fastaug.pixels.preprocessing import apply_mode, batched, mode_of
+from fastaug.pixels.batch import Recipe, transform_images
+from fastaug.pixels.layout import Array
+from fastaug.pixels.standardization import EPSILON
 from fastaug.settings import Settings
 from fastaug.transforms.keras.draws import draw_batch
 from fastaug.transforms.streams import batch_stream
@@ -179,31 +176,3 @@ def _reordered(matrix: Array, outer: int, inner: int) -> Array:
     """Return a matrix of values in the order (inner, outer) for those in (outer, inner)."""
     blocks = matrix.reshape(outer, inner, outer, inner).transpose(1, 0, 3, 2)
     return np.ascontiguousarray(blocks).reshape(matrix.shape)
-
-
-def standardize(recipe: Recipe, x: Array) -> Array:
-    """Standardise an image or a batch as Keras 3.15's `ImageDataGenerator.standardize` does."""
-    function = recipe.preprocessing_function
-    if isinstance(function, str):
-        mode = mode_of(function, x.shape[recipe.channel_axis])
-        if x.dtype.kind != "f":  # Keras' own functions convert whole numbers, too
-            x = x.astype(recipe.working_dtype)
-        x = apply_mode(mode, x, recipe.channel_axis)
-    elif isinstance(function, batched) and x.ndim == 3:
-        x = function(x[np.newaxis])[0]
-    elif function is not None:
-        x = function(x)
-    if recipe.rescale:
-        x *= recipe.rescale
-    if recipe.samplewise_center:
-        x -= np.mean(x, keepdims=True)
-    if recipe.samplewise_normalize:
-        x /= np.std(x, keepdims=True) + EPSILON
-    if recipe.mean is not None:
-        x -= recipe.mean
-    if recipe.deviation is not None:
-        x /= recipe.deviation + EPSILON
-    if recipe.whitening is not None:
-        flat = x.reshape(-1, math.prod(x.shape[-3:]))
-        x = np.reshape(flat @ recipe.whitening, x.shape)
-    return x

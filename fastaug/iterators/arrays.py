@@ -15,7 +15,7 @@ from fastaug.files.catalog import split_of
 from fastaug.iterators.base import BatchIterator
 from fastaug.iterators.saved_pictures import picture_saver
 from fastaug.keras_settings import checked_format, default_dtype
-from fastaug.pixels.batch import Array, channels_last
+from fastaug.pixels.layout import Array, channels_last
 from fastaug.settings import Settings, check_dtype
 from fastaug.sources.arrays import ArraySource
 from fastaug.sources.base import Source

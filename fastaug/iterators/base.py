@@ -29,7 +29,7 @@ from fastaug.iterators.passes import PassSchedule, Position, following
 from fastaug.iterators.read_ahead import ReadAhead
 from fastaug.iterators.saved_pictures import PictureSaver
 from fastaug.kernels.launch import Pace, check_process
-from fastaug.pixels.batch import BatchDraws, make_batch
+from fastaug.pixels.batch import BatchDraws, Recipe, make_batch
 from fastaug.pixels.buffers import BatchBuffers
 from fastaug.settings import Settings
 from fastaug.sources.base import Request, Source
@@ -198,6 +198,11 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         given = self.image_data_generator
         return self._defaults if given is None else given
 
+    def _recipe(self) -> Recipe:
+        """Return what is done to every batch."""
+        channels = self.image_shape[-3 if self.data_format == "channels_first" else -1]
+        return self._settings.recipe(channels, self.dtype, self.data_format)
+
     @property
     def _size(self) -> tuple[int, int]:
         """Height and width of an image."""
@@ -362,7 +367,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         guessed = self._guess(position) if self._source.prepares else []
         ahead = [self._request(one) for one in guessed]
         with self._source.lend(wanted, ahead) as (images, lent_rows):
-            recipe = self._settings.recipe(self.dtype, self.data_format)
+            recipe = self._recipe()
             if self._source.behind:
                 # Decoders need the cores; a thread of a launch that finds none makes all wait.
                 recipe = replace(recipe, threads=1)

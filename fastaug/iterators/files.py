@@ -21,7 +21,7 @@ from fastaug.iterators.passes import Position
 from fastaug.iterators.saved_pictures import PictureSaver, picture_saver
 from fastaug.iterators.substitutes import Substitutes, Unreadable
 from fastaug.keras_settings import checked_format, default_dtype, say
-from fastaug.pixels.batch import Array
+from fastaug.pixels.layout import Array
 from fastaug.settings import Settings, check_dtype
 from fastaug.sources.base import FileReader
 from fastaug.sources.opening import open_files

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastaug.checks import check_one_of
-from fastaug.pixels.batch import channels_last
+from fastaug.pixels.layout import channels_last
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 

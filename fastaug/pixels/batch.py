@@ -8,7 +8,6 @@ with the channel shift and are done while warping.  Pure: no files, no state.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 from fastaug.counters import Stats
 from fastaug.kernels.batch import (
     Finish,
-    Layout,
     Transforms,
     augment_blocks,
     augment_images,
@@ -25,23 +23,20 @@ from fastaug.kernels.batch import (
 )
 from fastaug.kernels.lanes import WIDTH as LANES
 from fastaug.kernels.launch import COMPILED, Pace, launch, limited_threads
-from fastaug.kernels.pointwise import DIVIDE, MULTIPLY, REVERSE_CHANNELS, SUBTRACT
 from fastaug.kernels.warp import FILL_MODES
 from fastaug.pixels.buffers import BatchBuffers
-from fastaug.pixels.preprocessing import Function, Mode, call_function, fused_mode
+from fastaug.pixels.layout import Array, as_bits, channels_last, layout_of, source_of, working_dtype
+from fastaug.pixels.preprocessing import call_function
 from fastaug.pixels.spline import warp_spline
+from fastaug.pixels.standardization import Standardization
 from fastaug.transforms import Geometric, Photometric, Transform
 from fastaug.transforms.geometry import compose
 from fastaug.transforms.keras.draws import Draws
 from fastaug.transforms.keras.matrices import moves, pull_matrices
 from fastaug.transforms.streams import transform_stream
 
-Array = NDArray[Any]
-EPSILON = 1e-6  # what Keras adds to a deviation before it divides by it
-DTYPES = ("float16", "float32", "float64", "uint8")
 _LARGE = 2**20  # pixels of an image whose rows are shared out among threads, ...
 _FEW_LARGE = 2**16  # ... and of images that are fewer than the threads
-_OPERAND = 1024  # pixels: the operands of small images are repeated, for longer loops
 _OFFSETS = 2**31  # the lanes' offsets into an image are 32 bits wide
 
 
@@ -49,10 +44,7 @@ _OFFSETS = 2**31  # the lanes' offsets into an image are 32 bits wide
 class Recipe:
     """What to do with every batch, checked and ready for the kernels.
 
-    `mean`, `deviation` and `whitening` are None where that step is off.  The first two broadcast
-    against one image in `data_format`; the last is (values, values) of a flattened image.
-    `preprocessing_function` is a function or the name of a mode.  `plain` warps without vector
-    instructions, with the same result.
+    `plain` warps without vector instructions, with the same result.
     """
 
     dtype: np.dtype[Any] = np.dtype(np.float32)
@@ -62,20 +54,14 @@ class Recipe:
     order: int = 1
     quirks: bool = True
     transforms: tuple[Transform, ...] = ()
-    preprocessing_function: Function | str | None = None
-    rescale: float | None = None
-    samplewise_center: bool = False
-    samplewise_normalize: bool = False
-    mean: Array | None = None
-    deviation: Array | None = None
-    whitening: Array | None = None
+    standardization: Standardization = Standardization()
     threads: int | None = None
     plain: bool = False
 
     @property
     def working_dtype(self) -> np.dtype[Any]:
         """The dtype in which a batch is computed: float64 where that is asked for."""
-        return np.dtype(np.float64 if self.dtype == np.float64 else np.float32)
+        return working_dtype(self.dtype)
 
     @property
     def channel_axis(self) -> int:
@@ -95,11 +81,6 @@ class BatchDraws:
     seed: int
     batches_seen: int
     samples: NDArray[np.intp]
-
-
-def channels_last(images: Array, data_format: str) -> Array:
-    """Return a view with the channels behind, of an image or of a batch."""
-    return np.moveaxis(images, -3, -1) if data_format == "channels_first" else images
 
 
 def make_batch(
@@ -143,27 +124,26 @@ def make_batch(
     shape = images.shape[1:]
     if not len(rows):
         return buffers.lend((0, *shape), recipe.dtype)
-    function, working = recipe.preprocessing_function, recipe.working_dtype
-    mode = fused_mode(function, shape[recipe.channel_axis], recipe.data_format)
-    finish = _finish(recipe, mode, shape)
+    working, last = recipe.working_dtype, recipe.standardization
+    finish = last.finish(shape, recipe.data_format, working)
     photometric = [one for one in recipe.transforms if isinstance(one, Photometric)]
-    called = function is not None and mode is None
-    dtype = recipe.dtype if recipe.whitening is None else working
+    function, whitening = last.function, last.whitening
+    dtype = recipe.dtype if whitening is None else working
     with limited_threads(recipe.threads, pace) as threads:
         plan = _plan(recipe, images, rows, draws)
-        if called or photometric:
+        if function is not None or photometric:
             batch = _augment(recipe, threads, plan, _nothing(working), working, buffers, pace)
             for transform in photometric:
                 drawn = transform.draw(_stream(draws, transform), len(batch))
                 transform.apply(channels_last(batch, recipe.data_format), drawn)
-            if callable(function) and called:
+            if function is not None:
                 with (stats or Stats()).timing("function_s"):
                     call_function(function, batch, recipe.channel_axis, draws.samples)
             batch = _finished(recipe, threads, batch, finish, dtype, buffers)
         else:
             batch = _augment(recipe, threads, plan, finish, dtype, buffers, pace)
-        if recipe.whitening is not None:
-            batch = _whiten(batch, recipe.whitening, buffers)
+        if whitening is not None:
+            batch = _whiten(batch, whitening, buffers)
             nothing = _nothing(working)
             batch = _finished(recipe, threads, batch, nothing, recipe.dtype, buffers)
     return batch
@@ -196,13 +176,13 @@ def _augment(
     pace: Pace,
 ) -> Array:
     """Make a batch from source pixels."""
-    count, layout = len(plan.rows), _layout(plan.images.shape[1:], recipe.data_format)
+    count, layout = len(plan.rows), layout_of(plan.images.shape[1:], recipe.data_format)
     batch = buffers.lend((count, *plan.images.shape[1:]), dtype)
     size = layout.height * layout.width
     # The fast path is taken where there is a compiler and a pixel fits into the lanes.
     fast = COMPILED and layout.channels <= LANES and size * layout.channels < _OFFSETS
     plain = None if fast and not recipe.plain else True
-    arguments = (*plan, layout, finish, plain, _as_bits(batch))
+    arguments = (*plan, layout, finish, plain, as_bits(batch))
     # Rows are shared out where whole images would leave threads idle, and it shows.
     if threads > 1 and size >= (_FEW_LARGE if count < threads else _LARGE):
         seconds = launch(augment_blocks, *arguments)
@@ -224,22 +204,10 @@ def _finished(
     idle = not (len(finish.steps) or finish.sample_center or finish.sample_normalize)
     if idle and batch.dtype == dtype:
         return batch
-    layout = _layout(batch.shape[1:], recipe.data_format)
+    layout = layout_of(batch.shape[1:], recipe.data_format)
     out = batch if batch.dtype == dtype else buffers.lend(batch.shape, dtype)
-    launch(finish_images, batch, layout, finish, _as_bits(out), min(threads, len(batch)))
+    launch(finish_images, batch, layout, finish, as_bits(out), min(threads, len(batch)))
     return out
-
-
-def _layout(shape: tuple[int, ...], data_format: str) -> Layout:
-    """Return how images of a shape lie in memory."""
-    if data_format == "channels_first":
-        return Layout(shape[1], shape[2], shape[0], planar=True)
-    return Layout(*shape, planar=False)
-
-
-def _as_bits(batch: Array) -> Array:
-    """Return a batch as kernels know it: float16 as uint16."""
-    return batch.view(np.uint16) if batch.dtype == np.float16 else batch
 
 
 def _plan(recipe: Recipe, images: Array, rows: NDArray[np.intp], draws: BatchDraws) -> _Plan:
@@ -271,7 +239,7 @@ def _plan(recipe: Recipe, images: Array, rows: NDArray[np.intp], draws: BatchDra
         factors=np.ascontiguousarray(() if factors is None else factors, np.float32),
         quirks=recipe.quirks,
     )
-    return _Plan(*_source(images, rows, recipe.working_dtype), transforms)
+    return _Plan(*source_of(images, rows, recipe.working_dtype), transforms)
 
 
 def _spline(
@@ -283,95 +251,9 @@ def _spline(
     return np.moveaxis(images, -1, 1) if recipe.data_format == "channels_first" else images
 
 
-def _source(
-    images: Array, rows: NDArray[np.intp], dtype: np.dtype[Any]
-) -> tuple[Array, NDArray[np.intp]]:
-    """Return images of a kind that the kernel reads, without a copy where that is possible.
-
-    Other dtypes and memory layouts would each take seconds to compile for; copying the batch takes
-    a small part of the time that its warp does.
-    """
-    if images.dtype == np.uint8:
-        dtype = images.dtype
-    if images.dtype != dtype or not (images.flags.c_contiguous and images.flags.aligned):
-        images, rows = np.ascontiguousarray(images[rows], dtype), np.arange(len(rows))
-    # A read-only view of the plain class: memmaps, read-only and writable arrays share one kernel.
-    images = images.view(np.ndarray)
-    images.flags.writeable = False
-    return images, rows
-
-
 def _nothing(dtype: np.dtype[Any]) -> Finish:
     """Return the second half of a recipe that has none."""
     return Finish(np.empty(0, np.int8), np.empty((0, 1), dtype), False, False, 0)
-
-
-def _finish(recipe: Recipe, mode: Mode | None, shape: tuple[int, ...]) -> Finish:
-    """Turn the recipe's second half into the kernel's arguments."""
-    steps = _constant_steps(recipe.rescale, mode)
-    before = len(steps)
-    if recipe.mean is not None:
-        steps.append((SUBTRACT, _feature_array("mean", recipe.mean, shape, recipe)))
-    if recipe.deviation is not None:
-        divisor = recipe.deviation + EPSILON
-        steps.append((DIVIDE, _feature_array("std", divisor, shape, recipe)))
-    values = tuple(operand for _, operand in steps), shape, recipe.data_format
-    constant = len(steps) == before  # no arrays
-    return Finish(
-        np.array([step for step, _ in steps], np.int8),
-        (_constant_operands if constant else _operands)(*values, recipe.working_dtype),
-        recipe.samplewise_center,
-        recipe.samplewise_normalize,
-        before,
-    )
-
-
-def _constant_steps(rescale: float | None, mode: Mode | None) -> list[tuple[int, Any]]:
-    """Return the steps of a mode and of `rescale`, with their operands."""
-    steps: list[tuple[int, Any]] = []
-    if mode is not None:
-        if mode.reverse_channels:
-            steps.append((REVERSE_CHANNELS, 0.0))
-        if mode.divisor is not None:
-            steps.append((DIVIDE, mode.divisor))
-        steps.append((SUBTRACT, mode.mean))
-        if mode.deviation is not None:
-            steps.append((DIVIDE, mode.deviation))
-    if rescale:
-        steps.append((MULTIPLY, rescale))
-    return steps
-
-
-def _operands(
-    values: tuple[Any, ...], shape: tuple[int, ...], data_format: str, dtype: np.dtype[Any]
-) -> Array:
-    """Return the steps' operands, (steps, some rows * width * channels), channels last."""
-    height, width, channels, _ = _layout(shape, data_format)
-    by_row = any(np.ndim(value) == 3 and len(value) > 1 for value in values)
-    rows = height if by_row else max(1, _OPERAND // width)
-    operands = np.empty((len(values), rows, width, channels), dtype)
-    for operand, value in zip(operands, values, strict=True):
-        operand[...] = value
-    return operands.reshape(len(values), rows * width * channels)
-
-
-_constant_operands = lru_cache(maxsize=64)(_operands)
-
-
-def _feature_array(name: str, value: Any, shape: tuple[int, ...], recipe: Recipe) -> Array:
-    """Return a statistic as a (1 or height, 1 or width, 1 or channels) array."""
-    value = np.asarray(value, recipe.working_dtype)
-    try:
-        fits = np.broadcast_shapes(value.shape, shape) == tuple(shape)
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ValueError(
-            f"the generator's {name} has shape {value.shape}, which does not broadcast against "
-            f"an image of shape {tuple(shape)} ({recipe.data_format})"
-        )
-    value = value.reshape((1,) * (3 - value.ndim) + value.shape)
-    return np.ascontiguousarray(channels_last(value, recipe.data_format))
 
 
 def _whiten(batch: Array, whitening: Array, buffers: BatchBuffers) -> Array:

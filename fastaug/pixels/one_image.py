@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from fastaug.checks import check_number
-from fastaug.pixels.batch import Array, Recipe, transform_images
+from fastaug.pixels.batch import Recipe, transform_images
+from fastaug.pixels.layout import Array
 from fastaug.transforms.keras.draws import Draws
 
 _NEUTRAL = {"theta": 0.0, "tx": 0.0, "ty": 0.0, "shear": 0.0, "zx": 1.0, "zy": 1.0}

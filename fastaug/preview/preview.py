@@ -22,9 +22,9 @@ from fastaug.iterators.base import BatchIterator
 from fastaug.iterators.files import FileIterator
 from fastaug.iterators.passes import Position
 from fastaug.iterators.substitutes import Unreadable
-from fastaug.pixels.batch import Array, BatchDraws, Recipe, channels_last, make_batch
-from fastaug.pixels.preprocessing import is_called
-from fastaug.pixels.standardization import Undone, undo_standardization
+from fastaug.pixels.batch import BatchDraws, Recipe, make_batch
+from fastaug.pixels.layout import Array, channels_last
+from fastaug.pixels.standardization import Undone
 from fastaug.preview.sheet import Pair, draw_sheet, scale_for
 from fastaug.transforms.keras.draws import Draws
 from fastaug.transforms.streams import transform_stream
@@ -174,39 +174,25 @@ def _made(iterator: BatchIterator, position: Position, most: int) -> _Shown:
     rows = request[1]
     keras_draws, _ = iterator._draw(position, len(rows))
     draws = BatchDraws(keras_draws, iterator._stream_seed, position.seen, rows)
-    recipe = iterator._settings.recipe(iterator.dtype, iterator.data_format)
-    channels = iterator.image_shape[recipe.channel_axis]
-    called = is_called(recipe.preprocessing_function, channels, recipe.data_format)
+    recipe = iterator._recipe()
+    last = recipe.standardization
     with iterator._source.lend(request, []) as (images, picks):
-        batch = make_batch(recipe, images, picks, draws)
-        bare = None if called else _bare(recipe, images, picks, draws)
+        batch = make_batch(recipe, images, picks, draws)[:most]
+        bare = None
+        # A second call of the user's function could give something else.
+        if last.known_part is not None and last.function is None:
+            known = replace(recipe, dtype=recipe.working_dtype, standardization=last.known_part)
+            bare = make_batch(known, images, picks, draws)[:most]
         originals = channels_last(images[picks[:most]], iterator.data_format).copy()
+    undone = last.undo(batch, bare)
     return _Shown(
-        batch[:most],
-        undo_standardization(recipe, batch[:most], None if bare is None else bare[:most]),
+        batch,
+        undone._replace(values=channels_last(undone.values, recipe.data_format)),
         originals,
         [keras_draws.parameters(i) for i in range(len(rows))][:most],
         _captions(recipe, draws)[:most],
         rows[:most],
     )
-
-
-def _bare(recipe: Recipe, images: Array, picks: NDArray[np.intp], draws: BatchDraws) -> Any:
-    """Make a batch once more, without what comes after `rescale`; None where that is nothing."""
-    if not (
-        recipe.samplewise_center or recipe.samplewise_normalize or recipe.whitening is not None
-    ):
-        return None
-    bare = replace(
-        recipe,
-        dtype=recipe.working_dtype,
-        samplewise_center=False,
-        samplewise_normalize=False,
-        mean=None,
-        deviation=None,
-        whitening=None,
-    )
-    return make_batch(bare, images, picks, draws)
 
 
 def _captions(recipe: Recipe, draws: BatchDraws) -> list[tuple[str, ...]]:

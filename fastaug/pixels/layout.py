@@ -1,0 +1,57 @@
+"""How images lie in memory: data formats, dtypes, and what the kernels take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastaug.kernels.batch import (
+    Layout,
+)
+
+Array = NDArray[Any]
+
+
+DTYPES = ("float16", "float32", "float64", "uint8")
+
+
+def working_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return the dtype in which a batch is computed: float64 where that is asked for."""
+    return np.dtype(np.float64 if np.dtype(dtype) == np.float64 else np.float32)
+
+
+def channels_last(images: Array, data_format: str) -> Array:
+    """Return a view with the channels behind, of an image or of a batch."""
+    return np.moveaxis(images, -3, -1) if data_format == "channels_first" else images
+
+
+def layout_of(shape: tuple[int, ...], data_format: str) -> Layout:
+    """Return how images of a shape lie in memory."""
+    if data_format == "channels_first":
+        return Layout(shape[1], shape[2], shape[0], planar=True)
+    return Layout(*shape, planar=False)
+
+
+def as_bits(batch: Array) -> Array:
+    """Return a batch as kernels know it: float16 as uint16."""
+    return batch.view(np.uint16) if batch.dtype == np.float16 else batch
+
+
+def source_of(
+    images: Array, rows: NDArray[np.intp], dtype: np.dtype[Any]
+) -> tuple[Array, NDArray[np.intp]]:
+    """Return images of a kind that the kernel reads, without a copy where that is possible.
+
+    Other dtypes and memory layouts would each take seconds to compile for; copying the batch takes
+    a small part of the time that its warp does.
+    """
+    if images.dtype == np.uint8:
+        dtype = images.dtype
+    if images.dtype != dtype or not (images.flags.c_contiguous and images.flags.aligned):
+        images, rows = np.ascontiguousarray(images[rows], dtype), np.arange(len(rows))
+    # A read-only view of the plain class: memmaps, read-only and writable arrays share one kernel.
+    images = images.view(np.ndarray)
+    images.flags.writeable = False
+    return images, rows
