@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from fastaug.checks import check_integer
-from fastaug.describe import describe
 from fastaug.files.dataframes import dataframe_arguments, refuse_names_outside
 from fastaug.fitting.arrays import (
     Fitted,
@@ -24,11 +23,11 @@ from fastaug.iterators.arrays import NumpyArrayIterator
 from fastaug.iterators.base import BatchIterator
 from fastaug.iterators.files import DataFrameIterator, DirectoryIterator
 from fastaug.pixels.layout import Array
-from fastaug.pixels.one_image import apply_parameters
+from fastaug.pixels.one_image import checked_image, transform_image
 from fastaug.preview.preview import MOST, Preview, preview_of
 from fastaug.settings import Settings
-from fastaug.transforms.keras.draws import draw_batch
-from fastaug.transforms.streams import batch_stream
+from fastaug.transforms.policy import Drawn
+from fastaug.transforms.streams import streams_of_call
 
 
 class Generator(Settings):
@@ -276,7 +275,7 @@ class Generator(Settings):
 
     def describe(self) -> None:
         """Print what happens to every image, in order."""
-        print(describe(self))  # noqa: T201 - that is what it is for
+        print(self.words())  # noqa: T201 - that is what it is for
 
     def preview(
         self, source: Any, n: int = 16, path: str | Path | None = None, **options: Any
@@ -357,9 +356,13 @@ class Generator(Settings):
         Keras' dictionary: `theta`, `tx`, `ty`, `shear`, `zx`, `zy`, `flip_horizontal`,
         `flip_vertical`, `channel_shift_intensity`, `brightness`.
         """
-        rng = np.random if seed is None else batch_stream(seed, 0)
-        height, width = img_shape[self.row_axis - 1], img_shape[self.col_axis - 1]
-        return draw_batch(self.ranges(), rng, 1, height, width).parameters(0)
+        return self._draw_one(img_shape, seed).parameters(0)
+
+    def _draw_one(self, shape: tuple[int, ...], seed: int | None) -> Drawn:
+        """Draw for one image of a shape."""
+        policy = self.policy()
+        streams = streams_of_call(seed, keyed=bool(policy.transforms))
+        return policy.draw(streams, 1, (shape[self.row_axis - 1], shape[self.col_axis - 1]))
 
     def apply_transform(self, x: Array, transform_parameters: dict[str, Any]) -> Array:
         """Return an image changed by a dictionary of parameters.
@@ -375,11 +378,15 @@ class Generator(Settings):
         -------
         A new image of the same shape.
         """
-        return apply_parameters(self.drawn_recipe(), np.asarray(x), transform_parameters)
+        x = checked_image(x)
+        size = x.shape[self.row_axis - 1], x.shape[self.col_axis - 1]
+        drawn = self.policy().replay(transform_parameters, size)
+        return transform_image(self.drawn_recipe(), x, drawn)
 
     def random_transform(self, x: Array, seed: int | None = None) -> Array:
         """Return an image with a random augmentation: a draw, then `apply_transform`."""
-        return self.apply_transform(x, self.get_random_transform(np.shape(x), seed))
+        x = checked_image(x)
+        return transform_image(self.drawn_recipe(), x, self._draw_one(x.shape, seed))
 
     def standardize(self, x: Array) -> Array:
         """Apply `preprocessing_function`, `rescale` and the standardisations to `x`, as Keras does.

@@ -30,8 +30,10 @@ from fastaug.pixels.layout import DTYPES, Array, working_dtype
 from fastaug.pixels.preprocessing import check_function
 from fastaug.pixels.spline import require_ndimage
 from fastaug.pixels.standardization import PENDING, Standardization, standardization
-from fastaug.transforms import TRANSFORMS, Geometric, Photometric, Transform
-from fastaug.transforms.keras.draws import Ranges, ShiftRange
+from fastaug.transforms import TRANSFORMS, Moves, Recolours, Repaints, Transform
+from fastaug.transforms.keras.draws import Ranges
+from fastaug.transforms.keras.policy import KerasAugmentation, shift_range
+from fastaug.transforms.policy import Policy
 
 ON_ERROR = ("raise", "skip")
 TIMEOUT_S = 120.0
@@ -107,7 +109,7 @@ def _check_transforms(name: str, value: Any) -> None:
     if not isinstance(value, list | tuple):
         raise TypeError(f"{name}={value!r} is not a list of transforms, such as [{known}]")
     for transform in value:
-        if isinstance(transform, type) or not isinstance(transform, Geometric | Photometric):
+        if isinstance(transform, type) or not isinstance(transform, Moves | Recolours | Repaints):
             raise TypeError(f"{name}={value!r}: {transform!r} is not a transform, such as {known}")
 
 
@@ -252,14 +254,14 @@ class Settings:
         """How many processes decode files."""
         return usable_cores() if self.workers is None else int(self.workers)
 
-    def ranges(self) -> Ranges:
-        """Return what is drawn from."""
+    def policy(self) -> Policy:
+        """Return what is drawn."""
         self.check()
         bright = self.brightness_range
-        return Ranges(
+        ranges = Ranges(
             rotation=float(self.rotation_range),
-            height_shift=_shift_of(self.height_shift_range),
-            width_shift=_shift_of(self.width_shift_range),
+            height_shift=shift_range(self.height_shift_range),
+            width_shift=shift_range(self.width_shift_range),
             shear=float(self.shear_range),
             zoom=(self.zoom_range[0], self.zoom_range[1]),
             horizontal_flip=bool(self.horizontal_flip),
@@ -267,6 +269,8 @@ class Settings:
             channel_shift=float(self.channel_shift_range),
             brightness=None if bright is None else (bright[0], bright[1]),
         )
+        keras = KerasAugmentation(ranges, bool(self.keras_quirks))
+        return Policy(keras, tuple(self.transforms))
 
     def recipe(self, channels: int, dtype: Any = None, data_format: str | None = None) -> Recipe:
         """Return what is done to every batch; `dtype` and `data_format` override the options."""
@@ -288,8 +292,6 @@ class Settings:
             fill_mode=self.fill_mode,
             cval=self.cval,
             order=self.interpolation_order,
-            quirks=bool(self.keras_quirks),
-            transforms=tuple(self.transforms),
             threads=self.threads,
         )
 
@@ -333,7 +335,7 @@ class Settings:
 
     def warn_of_quirks(self, height: int, width: int) -> None:
         """Warn, once, if quirks of Keras show in images of this size."""
-        quirks = visible_quirks(self.ranges(), height, width) if self.keras_quirks else []
+        quirks = self.policy().keras.visible_quirks(height, width)
         if quirks and not self._quirks_told:
             self._quirks_told = True
             warnings.warn(
@@ -341,6 +343,27 @@ class Settings:
                 "keras_quirks=False does what the documentation says.",
                 stacklevel=users_stacklevel(),
             )
+
+    def words(self) -> str:
+        """Return what happens to every image, in order, one numbered line each."""
+        steps = [*self._warp_words(), *self.policy().keras.changing_words]
+        steps += [repr(one) for one in self.transforms if isinstance(one, Recolours)]
+        steps += [repr(one) for one in self.transforms if isinstance(one, Repaints)]
+        steps += self.standardization(channels=3).words
+        steps.append(f"give out as {self.dtype}, {self.data_format}")
+        lines = [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
+        return "\n".join(["Each image, in this order:", *lines])
+
+    def _warp_words(self) -> list[str]:
+        moves = [repr(one) for one in self.transforms if isinstance(one, Moves)]
+        moves += self.policy().keras.moving_words
+        if not moves:
+            return []
+        outside = f"fill_mode={self.fill_mode!r}"
+        if self.fill_mode == "constant":
+            outside += f", cval={self.cval}"
+        order = f"interpolation_order={self.interpolation_order}"
+        return [f"warp, once: {'; '.join(moves)} ({outside}, {order})"]
 
     def decoding(self, target: Target) -> Target:
         """Return what files are turned into: a target with what the options say of decoding."""
@@ -407,29 +430,3 @@ def _with_ordering(data_format: str | None, dim_ordering: str | None) -> str | N
     if data_format is not None and ordered not in (None, data_format):
         raise ValueError(f"dim_ordering={dim_ordering!r} contradicts {data_format=}")
     return data_format or ordered
-
-
-def _shift_of(value: Any) -> ShiftRange:
-    """Return a float where Keras draws with `uniform`, else what it hands to `choice`."""
-    if isinstance(value, float):
-        return value
-    if np.ndim(value):
-        return list(value) if len(value) else 0.0
-    return int(value) if isinstance(value, numbers.Integral) and int(value) > 0 else float(value)
-
-
-def visible_quirks(ranges: Ranges, height: int, width: int) -> list[str]:
-    """Describe the quirks of Keras that show in images of this size."""
-    shifts = bool(ranges.height_shift) or bool(ranges.width_shift)
-    turned = ranges.rotation or ranges.shear or tuple(ranges.zoom) != (1, 1)
-    quirks = []
-    if shifts and (height != width or ranges.height_shift != ranges.width_shift):
-        quirks.append(
-            "height_shift_range moves images horizontally and width_shift_range vertically"
-        )
-    if turned and height != width:
-        quirks.append(
-            f"images of {height}x{width} are turned, sheared and zoomed about ({(width - 1) / 2}, "
-            f"{(height - 1) / 2}) (row, col), which is not their centre"
-        )
-    return quirks

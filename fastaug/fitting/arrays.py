@@ -16,8 +16,7 @@ from fastaug.pixels.batch import Recipe, transform_images
 from fastaug.pixels.layout import Array
 from fastaug.pixels.standardization import EPSILON
 from fastaug.settings import Settings
-from fastaug.transforms.keras.draws import draw_batch
-from fastaug.transforms.streams import batch_stream
+from fastaug.transforms.streams import streams_of_call
 
 
 class Fitted(NamedTuple):
@@ -63,11 +62,11 @@ def _augmented(
     settings: Settings, recipe: Recipe, images: Array, rounds: int, seed: int | None
 ) -> Array:
     """Return `rounds` augmented copies of all images, drawn one after another as Keras does."""
-    rng = np.random if seed is None else batch_stream(seed, 0)
+    policy = settings.policy()
     rows = np.tile(np.arange(len(images)), rounds)
-    height, width = images.shape[settings.row_axis], images.shape[settings.col_axis]
-    draws = draw_batch(settings.ranges(), rng, len(rows), height, width)
-    return transform_images(recipe, images, rows, draws)
+    size = images.shape[settings.row_axis], images.shape[settings.col_axis]
+    drawn = policy.draw(streams_of_call(seed, keyed=bool(policy.transforms)), len(rows), size)
+    return transform_images(recipe, images, rows, drawn)
 
 
 def _whitening(images: Array, epsilon: float) -> Array:

@@ -1,6 +1,6 @@
 """What all iterators share: the order of batches, and how one batch is made.
 
-Pixels come from a source, numbers from `draws`, and both meet in `pipeline.make_batch`.  A batch is
+Pixels come from a source, numbers from a policy, and both meet in `make_batch`.  A batch is
 a pure function of its `Position`, so it does not matter who asks for it, when, and how often.
 """
 
@@ -29,12 +29,12 @@ from fastaug.iterators.passes import PassSchedule, Position, following
 from fastaug.iterators.read_ahead import ReadAhead
 from fastaug.iterators.saved_pictures import PictureSaver
 from fastaug.kernels.launch import Pace, check_process
-from fastaug.pixels.batch import BatchDraws, Recipe, make_batch
+from fastaug.pixels.batch import Recipe, make_batch
 from fastaug.pixels.buffers import BatchBuffers
 from fastaug.settings import Settings
 from fastaug.sources.base import Request, Source
-from fastaug.transforms.keras.draws import Draws, draw_batch
-from fastaug.transforms.streams import SEEDS, batch_stream
+from fastaug.transforms.policy import Drawn
+from fastaug.transforms.streams import SEEDS, Streams, batch_stream
 
 Array = NDArray[Any]
 
@@ -335,12 +335,16 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
     def _stream_seed(self) -> int:
         return self._drawn_seed if self.seed is None else int(self.seed)
 
-    def _draw(self, position: Position, count: int) -> tuple[Draws, np.random.RandomState]:
-        """Draw a batch's numbers; a pass's first batch comes behind its order, as in Keras."""
+    def _draw(self, position: Position, count: int) -> tuple[Drawn, np.random.RandomState]:
+        """Draw a batch; a pass's first batch comes behind its order, as in Keras.
+
+        Return the stream, too, from which the names of saved pictures come next.
+        """
         rng = batch_stream(self._stream_seed, position.seen, self._rng)
         if position.batch == 0 and self._shuffle:
             rng.permutation(self.n)
-        return draw_batch(self._settings.ranges(), rng, count, *self._size), rng
+        streams = Streams(rng, self._stream_seed, position.seen)
+        return self._settings.policy().draw(streams, count, self._size), rng
 
     def _take(self, position: Position) -> Any:
         """Return a batch, made now or ahead of time."""
@@ -362,8 +366,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
     def _make(self, position: Position) -> Any:
         """Make one batch: the same one whoever asks, whenever."""
         wanted = _, rows = self._request(position)
-        keras_draws, rng = self._draw(position, len(rows))
-        draws = BatchDraws(keras_draws, self._stream_seed, position.seen, rows)
+        drawn, rng = self._draw(position, len(rows))
         guessed = self._guess(position) if self._source.prepares else []
         ahead = [self._request(one) for one in guessed]
         with self._source.lend(wanted, ahead) as (images, lent_rows):
@@ -372,8 +375,16 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
                 # Decoders need the cores; a thread of a launch that finds none makes all wait.
                 recipe = replace(recipe, threads=1)
             started = perf_counter()
-            shared = self._buffers, self._pace, self._stats
-            batch = make_batch(recipe, images, lent_rows, draws, *shared)
+            batch = make_batch(
+                recipe,
+                images,
+                lent_rows,
+                drawn,
+                samples=rows,
+                buffers=self._buffers,
+                pace=self._pace,
+                stats=self._stats,
+            )
             self._stats.kernel_s += perf_counter() - started
         if self._saver is not None:
             self._saver.save(batch, rows, rng)

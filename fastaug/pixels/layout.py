@@ -27,11 +27,25 @@ def channels_last(images: Array, data_format: str) -> Array:
     return np.moveaxis(images, -3, -1) if data_format == "channels_first" else images
 
 
-def layout_of(shape: tuple[int, ...], data_format: str) -> Layout:
-    """Return how images of a shape lie in memory."""
-    if data_format == "channels_first":
-        return Layout(shape[1], shape[2], shape[0], planar=True)
-    return Layout(*shape, planar=False)
+def size_of(shape: tuple[int, ...], data_format: str) -> tuple[int, int]:
+    """Return the height and the width of images of a shape."""
+    return shape[-2:] if data_format == "channels_first" else shape[-3:-1]  # type: ignore[return-value]
+
+
+def resized(
+    shape: tuple[int, ...], size: tuple[int, int], data_format: str
+) -> tuple[int, int, int]:
+    """Return the shape of an image that gets another size."""
+    return (shape[0], *size) if data_format == "channels_first" else (*size, shape[2])
+
+
+def layout_of(
+    shape: tuple[int, ...], data_format: str, size: tuple[int, int] | None = None
+) -> Layout:
+    """Return how images of a shape, and the ones of `size` that are made of them, lie in memory."""
+    planar = data_format == "channels_first"
+    source = size_of(shape, data_format)
+    return Layout(*(size or source), shape[0 if planar else 2], planar, *source)
 
 
 def as_bits(batch: Array) -> Array:

@@ -7,14 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastaug.transforms.geometry import Pull, is_affine, positions
+
 
 def warp_spline(
-    images: NDArray[Any],
-    matrices: NDArray[np.float64],
-    warped: NDArray[np.bool_],
-    order: int,
-    fill_mode: str,
-    cval: float,
+    images: NDArray[Any], pull: Pull, order: int, fill_mode: str, cval: float
 ) -> NDArray[Any]:
     """Warp images channel by channel with `scipy.ndimage.affine_transform`, as Keras 3.15 does.
 
@@ -22,29 +19,34 @@ def warp_spline(
     ----------
     images
         (n, height, width, channels) float32 or float64.
-    matrices
-        (n, 2, 3) pull matrices in (row, col).
-    warped
-        (n,) bool; the other images are copied.
+    pull
+        Where the pixels come from.  Its flips are left out; images that it doesn't move are copied.
     order, fill_mode, cval
         As SciPy's `order`, `mode` and `cval`.
 
     Returns
     -------
-    A new array of the same shape and dtype.
+    (n, height, width, channels) of the pull's size: a new array of the same dtype.
+
+    References
+    ----------
+    SciPy 1.17, `ndimage.affine_transform`, and `map_coordinates` for a pull in perspective.
     """
     ndimage = require_ndimage(order)
-    out = images.copy()
-    for i in np.flatnonzero(warped):
+    out = np.empty((len(images), *pull.size, images.shape[-1]), images.dtype)
+    how: dict[str, Any] = {"order": order, "mode": fill_mode, "cval": cval}
+    for i, matrix in enumerate(pull.matrices):
         for channel in range(images.shape[-1]):
-            out[i, ..., channel] = ndimage.affine_transform(
-                images[i, ..., channel],
-                matrices[i, :, :2],
-                matrices[i, :, 2],
-                order=order,
-                mode=fill_mode,
-                cval=cval,
-            )
+            source, target = images[i, ..., channel], out[i, ..., channel]
+            if not pull.moved[i]:
+                target[...] = source
+            elif is_affine(matrix):
+                affine = matrix[:2, :2], matrix[:2, 2]
+                target[...] = ndimage.affine_transform(
+                    source, *affine, output_shape=pull.size, **how
+                )
+            else:
+                target[...] = ndimage.map_coordinates(source, positions(matrix, pull.size), **how)
     return out
 
 

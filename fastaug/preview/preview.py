@@ -22,12 +22,12 @@ from fastaug.iterators.base import BatchIterator
 from fastaug.iterators.files import FileIterator
 from fastaug.iterators.passes import Position
 from fastaug.iterators.substitutes import Unreadable
-from fastaug.pixels.batch import BatchDraws, Recipe, make_batch
+from fastaug.pixels.batch import make_batch
 from fastaug.pixels.layout import Array, channels_last
 from fastaug.pixels.standardization import Undone
 from fastaug.preview.sheet import Pair, draw_sheet, scale_for
 from fastaug.transforms.keras.draws import Draws
-from fastaug.transforms.streams import transform_stream
+from fastaug.transforms.policy import Drawn
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 MOST = 1000  # images on a sheet
@@ -172,49 +172,40 @@ def _show(iterator: BatchIterator, position: Position, most: int) -> _Shown:
 def _made(iterator: BatchIterator, position: Position, most: int) -> _Shown:
     request = iterator._request(position)
     rows = request[1]
-    keras_draws, _ = iterator._draw(position, len(rows))
-    draws = BatchDraws(keras_draws, iterator._stream_seed, position.seen, rows)
+    drawn, _ = iterator._draw(position, len(rows))
     recipe = iterator._recipe()
     last = recipe.standardization
     with iterator._source.lend(request, []) as (images, picks):
-        batch = make_batch(recipe, images, picks, draws)[:most]
+        batch = make_batch(recipe, images, picks, drawn)[:most]
         bare = None
         # A second call of the user's function could give something else.
         if last.known_part is not None and last.function is None:
             known = replace(recipe, dtype=recipe.working_dtype, standardization=last.known_part)
-            bare = make_batch(known, images, picks, draws)[:most]
+            bare = make_batch(known, images, picks, drawn)[:most]
         originals = channels_last(images[picks[:most]], iterator.data_format).copy()
     undone = last.undo(batch, bare)
     return _Shown(
         batch,
         undone._replace(values=channels_last(undone.values, recipe.data_format)),
         originals,
-        [keras_draws.parameters(i) for i in range(len(rows))][:most],
-        _captions(recipe, draws)[:most],
+        [drawn.parameters(i) for i in range(len(batch))],
+        [_caption(drawn, i) for i in range(len(batch))],
         rows[:most],
     )
 
 
-def _captions(recipe: Recipe, draws: BatchDraws) -> list[tuple[str, ...]]:
-    """Return what was drawn for each image, as far as it changes something, in a few words."""
-    count = len(draws.keras)
-    words = [list(_drawn(draws.keras, i)) for i in range(count)]
-    for transform in recipe.transforms:
-        name = type(transform).__name__
-        drawn = np.asarray(
-            transform.draw(transform_stream(draws.seed, draws.batches_seen, name), count)
-        )
-        for i in range(count):
-            if drawn.ndim > 1 or drawn[i]:
-                number = "" if drawn.ndim > 1 or drawn.dtype == bool else f" {drawn[i]:.3g}"
-                words[i].append(name + number)
-    return [
-        (*(f"{one}," for one in of_image[:-1]), *of_image[-1:]) or ("unchanged",)
-        for of_image in words
-    ]
+def _caption(drawn: Drawn, i: int) -> tuple[str, ...]:
+    """Return what was drawn for an image, as far as it changes something, in a few words."""
+    words = [*_keras_words(drawn.keras, i)]
+    for name in drawn.numbers:
+        value = drawn.parameters(i)[name]
+        if np.any(value):
+            number = f" {value:.3g}" if isinstance(value, int | float) and value is not True else ""
+            words.append(name + number)
+    return (*(f"{word}," for word in words[:-1]), *words[-1:]) or ("unchanged",)
 
 
-def _drawn(draws: Draws, i: int) -> Iterator[str]:
+def _keras_words(draws: Draws, i: int) -> Iterator[str]:
     """Yield those of Keras' parameters that change something."""
     for name, value in draws.parameters(i).items():
         if value is None or value == _NEUTRAL.get(name, 0):

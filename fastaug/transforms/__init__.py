@@ -1,17 +1,27 @@
 """Augmentations that Keras does not have: one file each, listed in TRANSFORMS.
 
-A transform is a frozen dataclass of one of two kinds.  *Geometric* ones give pull matrices, which
-are folded into the batch's one warp and act before Keras' own; *photometric* ones change the pixels
-of a warped batch in place, after Keras' brightness.  Each draws from a stream of its own, named
-after its class, so that adding one changes no other's numbers.
+A transform is a frozen dataclass of one kind or more.  One that *moves* pixels is folded into the
+batch's one warp, before Keras' own; one that *recolours* joins the one pass over the values, after
+Keras' brightness; one that *repaints* gets a pass of its own, after that.
 """
 
 from __future__ import annotations
 
-from fastaug.transforms.base import Geometric, Photometric, Transform
+from fastaug.transforms.base import Moves, Recolours, Repaints, Steps, Transform
+from fastaug.transforms.geometry import Pull
 from fastaug.transforms.quarter_turn import QuarterTurn
 from fastaug.transforms.solarize import Solarize
 
 TRANSFORMS: tuple[type[Transform], ...] = (QuarterTurn, Solarize)
 
-__all__ = ["TRANSFORMS", "Geometric", "Photometric", "QuarterTurn", "Solarize", "Transform"]
+__all__ = [
+    "TRANSFORMS",
+    "Moves",
+    "Pull",
+    "QuarterTurn",
+    "Recolours",
+    "Repaints",
+    "Solarize",
+    "Steps",
+    "Transform",
+]

@@ -1,32 +1,99 @@
-"""The two kinds of transform, as protocols: what the pipeline asks of them."""
+"""The kinds of transform, as protocols: what a policy asks of them, and what they answer.
+
+A transform is a frozen dataclass.  It draws its numbers once for a batch, and its kind says what
+becomes of them.  A class may be of several kinds.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastaug.transforms.geometry import Pull, Size
+
+# What a transform draws: an array with the image axis first, or a tuple of such arrays.
+Numbers: TypeAlias = Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Steps:
+    """What is done to the values of n images: k steps each, all in one pass.
+
+    Attributes
+    ----------
+    codes
+        (n, k) int8, of `fastaug.kernels.pointwise`; 0 does nothing.
+    numbers
+        (n, k, m) float64: what each step works with.
+    extremes
+        Whether a step needs the image's own lowest and highest value.  Only the first steps of a
+        policy may.
+    """
+
+    codes: NDArray[np.int8]
+    numbers: NDArray[np.float64]
+    extremes: bool = False
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+@lru_cache(maxsize=64)
+def no_steps(count: int) -> Steps:
+    """Return steps that do nothing; nobody changes its arrays."""
+    return Steps(np.zeros((count, 0), np.int8), np.zeros((count, 0, 1)))
+
+
+def in_sequence(parts: Sequence[Steps]) -> Steps:
+    """Return the steps of several transforms, one behind the other."""
+    if len(parts) == 1:
+        return parts[0]
+    most = max(part.numbers.shape[2] for part in parts)
+    padded = [
+        np.pad(part.numbers, [(0, 0), (0, 0), (0, most - part.numbers.shape[2])]) for part in parts
+    ]
+    return Steps(
+        np.concatenate([part.codes for part in parts], axis=1),
+        np.concatenate(padded, axis=1),
+        any(part.extremes for part in parts),
+    )
+
 
 @runtime_checkable
 class Transform(Protocol):
-    """What both kinds have: numbers are drawn once for a batch."""
+    """What all kinds have."""
 
-    def draw(self, rng: np.random.Generator, count: int) -> NDArray[Any]:
-        """Draw the numbers of `count` images, image axis first."""
-
-
-@runtime_checkable
-class Geometric(Transform, Protocol):
-    """Moves pixels."""
-
-    def matrices(self, draw: NDArray[Any], height: int, width: int) -> NDArray[np.float64]:
-        """Return (n, 2, 3) pull matrices: output (row, col, 1) -> source (row, col)."""
+    def draw(self, rng: np.random.Generator, count: int, size: Size) -> Numbers:
+        """Draw the numbers of `count` images of that size, image axis first."""
 
 
 @runtime_checkable
-class Photometric(Transform, Protocol):
-    """Changes values."""
+class Moves(Transform, Protocol):
+    """Moves pixels: folded into the batch's one warp."""
 
-    def apply(self, images: NDArray[Any], draw: NDArray[Any]) -> None:
+    def pull(self, numbers: Numbers, size: Size) -> Pull:
+        """Return where the pixels come from, in images of that size."""
+
+
+@runtime_checkable
+class Recolours(Transform, Protocol):
+    """Changes each value on its own: joins the batch's one pass over the values."""
+
+    def steps(self, numbers: Numbers) -> Steps:
+        """Return what is done to the values."""
+
+
+@runtime_checkable
+class Repaints(Transform, Protocol):
+    """Needs neighbours, or noise: a pass of its own."""
+
+    def apply(self, images: NDArray[Any], numbers: Numbers) -> None:
         """Change (n, height, width, channels) float images in place."""
+
+
+KINDS = (Moves, Recolours, Repaints)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastaug.transforms.geometry import Pull, Size, still
+
 # Rows and columns of the direction that an output (row, col) is pulled from, per quarter turn.
 _TURNS = np.array(
     [[[1, 0], [0, 1]], [[0, 1], [-1, 0]], [[-1, 0], [0, -1]], [[0, -1], [1, 0]]], dtype=np.float64
@@ -24,17 +26,18 @@ class QuarterTurn:
     Examples
     --------
     >>> import numpy as np
-    >>> QuarterTurn().draw(np.random.default_rng(0), 4)
+    >>> QuarterTurn().draw(np.random.default_rng(0), 4, (8, 8))
     array([3, 2, 2, 1])
     """
 
-    def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
+    def draw(self, rng: np.random.Generator, count: int, size: Size) -> NDArray[np.int64]:  # noqa: ARG002
         """Draw the number of quarter turns of each image, 0 to 3."""
         return rng.integers(0, 4, count)
 
-    def matrices(self, draw: NDArray[Any], height: int, width: int) -> NDArray[np.float64]:
-        """Return (n, 2, 3) pull matrices about the centre ((height - 1) / 2, (width - 1) / 2)."""
-        turns = _TURNS[draw]
-        centre = np.array([(height - 1) / 2, (width - 1) / 2])
-        offsets = centre - turns @ centre
-        return np.concatenate([turns, offsets[:, :, np.newaxis]], axis=2)
+    def pull(self, numbers: NDArray[Any], size: Size) -> Pull:
+        """Turn about the centre ((height - 1) / 2, (width - 1) / 2)."""
+        centre = (np.array(size) - 1) / 2
+        matrices = still(len(numbers), size).matrices.copy()
+        matrices[:, :2, :2] = _TURNS[numbers]
+        matrices[:, :2, 2] = centre - _TURNS[numbers] @ centre
+        return Pull(matrices, numbers != 0, still(len(numbers), size).flips, size)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.kernels.launch import launch
-from fastaug.kernels.pointwise import solarize
+from fastaug.kernels.pointwise import NOTHING, SOLARIZE
+from fastaug.transforms.base import Steps
+from fastaug.transforms.geometry import Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Solarize:
     Examples
     --------
     >>> import numpy as np
-    >>> Solarize(probability=1.0).draw(np.random.default_rng(0), 2)
+    >>> Solarize(probability=1.0).draw(np.random.default_rng(0), 2, (8, 8))
     array([ True,  True])
     """
 
@@ -45,10 +46,11 @@ class Solarize:
             if not 0 <= value <= limit:
                 raise ValueError(f"Solarize: {name}={value!r} must be from 0 to {limit}")
 
-    def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.bool_]:
+    def draw(self, rng: np.random.Generator, count: int, size: Size) -> NDArray[np.bool_]:  # noqa: ARG002
         """Draw which images are solarised."""
         return rng.random(count) < self.probability
 
-    def apply(self, images: NDArray[Any], draw: NDArray[Any]) -> None:
-        """Solarise (n, height, width, channels) float images with values in [0, 255], in place."""
-        launch(solarize, images, draw, images.dtype.type(self.threshold))
+    def steps(self, numbers: NDArray[Any]) -> Steps:
+        """Solarise the drawn images; values are in [0, 255]."""
+        codes = np.where(numbers[:, np.newaxis], SOLARIZE, NOTHING).astype(np.int8)
+        return Steps(codes, np.full((len(numbers), 1, 1), self.threshold, np.float64))

@@ -1,8 +1,13 @@
-"""Where randomness comes from: (seed, batches seen) -> streams of numbers."""
+"""Where randomness comes from: (seed, batches seen) -> streams of numbers.
+
+A batch is a pure function of the seed and of its number, so anyone can make any batch at any time.
+Keras seeds NumPy's global generator with `seed + batches seen` before each batch; the same numbers
+come out of a private `RandomState` here, and the global state is left alone.
+"""
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from zlib import crc32
 
 import numpy as np
@@ -37,3 +42,25 @@ def transform_stream(seed: int, batches_seen: int, name: str) -> np.random.Gener
     """
     key = np.random.SeedSequence([seed, batches_seen, crc32(name.encode())])
     return np.random.Generator(np.random.Philox(key))
+
+
+class Streams(NamedTuple):
+    """Where the numbers of a batch come from: Keras' stream, and the key of all others."""
+
+    keras: LegacyRng
+    seed: int
+    batches_seen: int
+
+    def of(self, name: str) -> np.random.Generator:
+        """Return the stream of one of our own transforms."""
+        return transform_stream(self.seed, self.batches_seen, name)
+
+
+def streams_of_call(seed: int | None, *, keyed: bool) -> Streams:
+    """Return the streams of a call with a seed; with None they come from NumPy's global state.
+
+    `keyed` says whether a key for transforms is wanted, which would be drawn from there, too.
+    """
+    if seed is not None:
+        return Streams(batch_stream(seed, 0), seed, 0)
+    return Streams(np.random, int(np.random.randint(SEEDS, dtype=np.int64)) if keyed else 0, 0)

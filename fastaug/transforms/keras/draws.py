@@ -1,9 +1,4 @@
-"""Where randomness comes from: (seed, batches seen) -> order of rows and Keras' draws.
-
-A batch is a pure function of the seed and of its number, so anyone can make any batch at any time.
-Keras seeds NumPy's global generator with `seed + batches seen` before each batch; the same numbers
-come out of a private `RandomState` here, and the global state is left alone.  Knows no pixels.
-"""
+"""What Keras draws for each image: its ranges, and the numbers that come out of its stream."""
 
 from __future__ import annotations
 
