@@ -176,6 +176,7 @@ def output_of(script: subprocess.Popen[str], seconds: float = 60) -> tuple[str, 
 
 
 def script_path() -> list[str]:
-    """Return the search path for scripts: sabotage, if there is any, the tests, the package."""
+    """Return the search path for scripts: sabotage, if there is any, tests, the package."""
     given = os.environ.get("PYTHONPATH")
-    return [*([given] if given else []), str(ROOT / "tests"), str(ROOT)]
+    tests = [ROOT / "tests", *(path for path in (ROOT / "tests").iterdir() if path.is_dir())]
+    return [*([given] if given else []), *map(str, tests), str(ROOT)]

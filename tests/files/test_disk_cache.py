@@ -387,7 +387,8 @@ def test_flipped_byte_in_the_manifest_costs_its_line(folder, paths, tmp_path):
     whole = only(folder, "manifest").read_bytes()
     header = whole.index(b"\n")
     for position in range(0, len(whole), 7):
-        for flip in (0x01, 0x80, whole[position] ^ ord("\n")):
+        # The last one makes it a newline, which would change nothing where there is one.
+        for flip in {0x01, 0x80, whole[position] ^ ord("\n")} - {0}:
             damaged = tmp_path / "damaged"
             shutil.copytree(folder, damaged)
             data = bytearray(whole)

@@ -26,7 +26,8 @@ from conftest import make_images
 from keras import layers
 from pools import draw_photos, numbered
 
-from fastaug import Generator, InputStats, batched, sources
+from fastaug import Generator, InputStats, batched
+from fastaug.sources import files as sources
 
 BATCH, COUNT = 4, 40
 STEP_S = 0.03  # what the slow side takes for a batch
