@@ -259,7 +259,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
     @property
     def stats(self) -> Stats:
         """What was done so far, in numbers: a copy."""
-        return replace(self._stats)
+        return self._stats.copy()
 
     def close(self) -> None:
         """Stop threads and processes and free their memory; batches given out stay valid."""
@@ -348,7 +348,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
             self._options = options
         started = perf_counter()
         batch = self._read_ahead.take(position, partial(self._ahead, position))
-        self._stats.wait_s += perf_counter() - started
+        self._stats.add(wait_s=perf_counter() - started)
         return batch
 
     def _report(self) -> None:
@@ -369,7 +369,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
             started = perf_counter()
             shared = self._buffers, self._pace, self._stats
             batch = make_batch(recipe, images, lent_rows, draws, *shared)
-            self._stats.kernel_s += perf_counter() - started
+            self._stats.add(kernel_s=perf_counter() - started)
         if self._saver is not None:
             self._saver.save(batch, rows, rng)
         return self._label(batch, rows)

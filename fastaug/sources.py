@@ -141,7 +141,7 @@ class LocalFileSource:
                 if notice and notice not in self._told:
                     self._told.add(notice)
                     warn_of_file(path, notice)
-        self._stats.decoded += len(rows)
+        self._stats.add(decoded=len(rows))
         return sizes
 
     def path_of(self, row: int) -> str:
