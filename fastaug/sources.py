@@ -292,10 +292,6 @@ class FileSource:
         """Return the full path of a row's file."""
         return self._paths[row]
 
-    def processes(self) -> list[int]:
-        """Return the process numbers of the decode workers that run now."""
-        return self._pool.processes()
-
     def close(self) -> None:
         """Stop the decode processes."""
         self._closed = True

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import simplejpeg
 from conftest import ON_LINUX, make_images
+from peeks import decode_file
 from PIL import Image, ImageFile
 
-from fastaug.decode import FORMATS, INTERPOLATIONS, Target, _decode_jpeg, decode_file
+from fastaug.decode import FORMATS, INTERPOLATIONS, Target, _decode_jpeg
 from fastaug.errors import DecodeError
 
 COLOR_MODES = ("rgb", "rgba", "grayscale")

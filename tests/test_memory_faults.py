@@ -126,8 +126,9 @@ def test_image_of_400_megapixels_takes_no_memory(tmp_path, make):
     code = """
 import resource, sys
 import numpy as np
-from fastaug.decode import Target, decode_file
+from fastaug.decode import Target
 from fastaug.errors import DecodeError
+from peeks import decode_file
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for color_mode in ("rgb", "rgba", "grayscale"):
     target = Target(13, 17, color_mode, "nearest", False)

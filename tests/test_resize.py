@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import make_images
+from peeks import decode_file
 from PIL import Image
 from pools import TARGET, by_pillow, draw_photos, numbered, read, requests_of
 
 from fastaug import sources
 from fastaug import workers as workers_module
-from fastaug.decode import Target, decode_file, decode_into, nearest_taps
+from fastaug.decode import Target, decode_into, nearest_taps
 from fastaug.errors import DecodeError, WorkerError
 from fastaug.resize import take_over
 from fastaug.sources import FileSource, LocalFileSource

@@ -18,6 +18,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from conftest import ON_LINUX, ROOT, make_images
+from peeks import processes
 from pools import alive, draw_photos, numbered, wait_for
 
 from fastaug import Generator
@@ -68,7 +69,7 @@ def test_replaced_workers_are_counted(folder):
     generator = Generator(workers=2, read_ahead=0)
     with generator.flow_from_directory(folder, (33, 47), batch_size=8) as batches:
         next(batches)
-        workers = batches._source.processes()
+        workers = processes(batches)
         for worker in workers:
             os.kill(worker, signal.SIGKILL)
         wait_for(lambda: not any(map(alive, workers)))
