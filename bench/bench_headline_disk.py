@@ -23,6 +23,7 @@ from disk import BATCH, SIZE, Reader, flow
 from idle import wait_until_idle
 from iterators import taking
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
+from peeks import processes
 from pictures import Photos, enlarge_photos
 from scaling import differences
 
@@ -174,7 +175,7 @@ def test_killed_worker(measure, compare, photos, stack, benchmark):
 
     def disturbed(_calls: int, behind: int = half) -> Any:
         call(half)
-        killed.append(iterator._source.processes()[0])
+        killed.append(processes(iterator)[0])
         os.kill(killed[-1], signal.SIGKILL)
         return call(behind)
 
@@ -203,7 +204,7 @@ def test_worker_memory(measure, benchmark, photos):
         with flow(Generator, photos.folder) as iterator:
             taking(iterator)(EPOCHS * len(iterator))
             wait_until_idle()
-            return [memory_of(pid) for pid in iterator._source.processes()]
+            return [memory_of(pid) for pid in processes(iterator)]
 
     workers = benchmark.pedantic(read_epochs, rounds=1)
     largest = max(workers, key=lambda worker: worker["rss"])

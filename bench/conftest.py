@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,13 +13,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else it looks for a newer version online
 
 ROOT = Path(__file__).resolve().parents[1]
-
-# Numba looks at the file of a cached kernel, not at the functions that were compiled into it.
-_sources = sorted((ROOT / "fastaug" / "kernels").glob("*.py"))
-_digest = hashlib.sha256(b"".join(path.read_bytes() for path in _sources)).hexdigest()
-os.environ.setdefault(
-    "NUMBA_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"fastaug-kernels-{_digest[:16]}")
-)
 
 # The table of oracles is that of the tests.
 sys.path.append(str(ROOT / "tests"))

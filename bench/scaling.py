@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pictures import files_in_turn
 from PIL import Image
 
-from fastaug.files.decode import decode_file
+from fastaug.files.decode import decode_into
 from fastaug.files.target import Target
 
 Array = NDArray[Any]
@@ -55,7 +55,7 @@ def exact(file: str, size: int) -> Array:
 def decoded(file: str, size: int, decode: str) -> Array:
     target = Target(size, size, "rgb", "nearest", keep_aspect_ratio=False, decode=decode)
     image = np.empty(target.slot_shape, target.slot_dtype)
-    decode_file(file, target, image)
+    decode_into(file, target, image.reshape(-1))
     return image
 
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import astuple, dataclass, replace
+from typing import Any, NamedTuple
+
+
+class _Locked:
+    """Keeps the lock beside the numbers: it is no field of them, which are compared and copied."""
+
+    __slots__ = ("_lock",)
+
+    def __post_init__(self) -> None:
+        # One that a thread may enter again: a signal's handler may look at the numbers, too.
+        self._lock = threading.RLock()
 
 
 @dataclass(slots=True)
-class Stats:
+class Stats(_Locked):
     """Counts and seconds since an iterator was made; `iterator.stats` gives a copy.
 
     Parameters
@@ -53,6 +64,16 @@ class Stats:
     kernel_s: float = 0.0
     function_s: float = 0.0
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        with self._lock:
+            return type(self), astuple(self)
+
+    def add(self, **numbers: float) -> None:
+        """Add to some of the numbers, from any thread; readers see all of it, or nothing."""
+        with self._lock:
+            for name, number in numbers.items():
+                setattr(self, name, getattr(self, name) + number)
+
     @contextmanager
     def timing(self, name: str) -> Iterator[None]:
         """Add the seconds that a `with` takes to one of the sums."""
@@ -60,7 +81,12 @@ class Stats:
         try:
             yield
         finally:
-            setattr(self, name, getattr(self, name) + time.perf_counter() - started)
+            self.add(**{name: time.perf_counter() - started})
+
+    def copy(self) -> Stats:
+        """Return the numbers of one moment."""
+        with self._lock:
+            return replace(self)
 
 
 class Delivery(NamedTuple):

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import os
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-
-# Numba looks at the file of a cached kernel, not at the functions that were compiled into it.
-_sources = sorted((ROOT / "fastaug" / "kernels").glob("*.py"))
-_digest = hashlib.sha256(b"".join(path.read_bytes() for path in _sources)).hexdigest()
-os.environ.setdefault(
-    "NUMBA_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"fastaug-kernels-{_digest[:16]}")
-)
 
 # The suite's own process needs one Keras backend; tests of others start processes of their own.
 os.environ.setdefault("KERAS_BACKEND", "jax")

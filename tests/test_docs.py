@@ -8,7 +8,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import import_module
+from types import ModuleType
 
 import pytest
 from conftest import ROOT
@@ -16,25 +18,66 @@ from conftest import ROOT
 import fastaug
 from fastaug import Generator
 from fastaug.demo import STUDY
+from fastaug.kernels import launch
 
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")] + sorted(
     path for path in (ROOT / "docs").rglob("*.md")
 )
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "fastaug.generator",
-        "fastaug.watch.input_stats",
-        "fastaug.transforms.quarter_turn",
-        "fastaug.transforms.solarize",
-    ],
-)
-def test_examples_run(module):
-    result = doctest.testmod(import_module(module))
-    assert result.attempted > 0
-    assert result.failed == 0
+SOURCES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((ROOT / "fastaug").rglob("*.py"))
+}
+WITH_EXAMPLES = [name for name, path in SOURCES.items() if ">>> " in path.read_text()]
+
+
+def imported(name: str) -> ModuleType | None:
+    """Return a module, or None where a package that it needs is not installed."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("fastaug"):
+            raise
+        return None
+
+
+@pytest.fixture
+def nothing_said_or_written(tmp_path, monkeypatch, capfd) -> Iterator[None]:
+    """Run in an empty folder; afterwards it is empty, and nothing was printed.
+
+    What is left in the process is looked after by `nothing_left`, but for the number of threads.
+    """
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    threads = launch._limit
+    yield
+    fastaug.set_num_threads(threads)
+    assert list(folder.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("nothing_said_or_written")
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_examples_run(name):
+    module = imported(name)
+    if module is None:
+        pytest.skip(f"{name} needs a package that is not installed")
+    failures: list[str] = []
+    runner, attempted = doctest.DocTestRunner(verbose=False), 0
+    for test in doctest.DocTestFinder().find(module):
+        attempted += runner.run(test, out=failures.append).attempted
+    assert not failures, "".join(failures)
+    assert attempted > 0
+
+
+def test_no_example_is_overlooked():
+    modules = [module for name in SOURCES if (module := imported(name)) is not None]
+    find = doctest.DocTestFinder().find
+    found = {one.__name__ for one in modules if any(test.examples for test in find(one))}
+    assert found == {one.__name__ for one in modules} & set(WITH_EXAMPLES)
+    assert found
 
 
 def test_the_studys_notebook_runs_from_top_to_bottom(tmp_path):

@@ -15,7 +15,7 @@ import os
 import stat
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import PIL
@@ -62,8 +62,8 @@ class Decoded(NamedTuple):
     notice: str | None
 
 
-def decode_file(path: str, target: Target, slot: NDArray[Any]) -> str | None:
-    """Fill `slot` with the image of a file; return what the user should hear of it, or None.
+def decode_into(path: str, target: Target, memory: NDArray[np.uint8]) -> Decoded:
+    """Decode a file to the beginning of `memory`; the image may keep its size if there is room.
 
     Parameters
     ----------
@@ -71,28 +71,6 @@ def decode_file(path: str, target: Target, slot: NDArray[Any]) -> str | None:
         The file; a regular one, in one of FORMATS whatever its extension.
     target
         Size, colours and resampling.
-    slot
-        Array of `target.slot_shape` and `target.slot_dtype`, overwritten.
-
-    Raises
-    ------
-    DecodeError
-        If the file cannot be read, whatever the reason, with its path.
-
-    References
-    ----------
-    Keras 3.15, `keras.utils.load_img`; results are bit for bit those of Pillow.
-    """
-    return decode_into(path, target, slot.reshape(-1).view(np.uint8)).notice
-
-
-def decode_into(path: str, target: Target, memory: NDArray[np.uint8]) -> Decoded:
-    """Decode a file to the beginning of `memory`; the image may keep its size if there is room.
-
-    Parameters
-    ----------
-    path, target
-        As for `decode_file`.
     memory
         (nbytes,) C-contiguous, at least `target.nbytes`.  Only where it is larger, and
         `target.picks_pixels`, an image of another size may be left there: three bytes a pixel, with
@@ -102,6 +80,10 @@ def decode_into(path: str, target: Target, memory: NDArray[np.uint8]) -> Decoded
     ------
     DecodeError
         If the file cannot be read, whatever the reason, with its path.
+
+    References
+    ----------
+    Keras 3.15, `keras.utils.load_img`; results are bit for bit those of Pillow.
     """
     try:
         return _decode_into(_read(path), target, memory)

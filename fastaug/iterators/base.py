@@ -266,7 +266,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
     @property
     def stats(self) -> Stats:
         """What was done so far, in numbers: a copy."""
-        return replace(self._stats)
+        return self._stats.copy()
 
     def close(self) -> None:
         """Stop threads and processes and free their memory; batches given out stay valid."""
@@ -357,7 +357,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
             self._options = options
         started = perf_counter()
         batch = self._read_ahead.take(position, partial(self._ahead, position))
-        self._stats.wait_s += perf_counter() - started
+        self._stats.add(wait_s=perf_counter() - started)
         return batch
 
     def _report(self) -> None:
@@ -385,7 +385,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
                 pace=self._pace,
                 stats=self._stats,
             )
-            self._stats.kernel_s += perf_counter() - started
+            self._stats.add(kernel_s=perf_counter() - started)
         if self._saver is not None:
             self._saver.save(batch, rows, rng)
         return self._label(batch, rows)

@@ -120,7 +120,7 @@ class FileIterator(BatchIterator):
         if self._skips:
             with self.lock:
                 rows = super()._rows(position)
-            self._stats.skipped += self._substitutes.hand_out(position.seen, rows)
+            self._stats.add(skipped=self._substitutes.hand_out(position.seen, rows))
             if position.batch + 1 == len(self):
                 self._report()
         return batch

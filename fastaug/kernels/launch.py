@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import glob
+import hashlib
 import logging
 import math
 import os
@@ -10,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numba
 from numba.core import event
@@ -23,11 +26,40 @@ COMPILED = not numba.config.DISABLE_JIT
 _FLAGS = {"nogil": True, "error_model": "numpy"}
 
 
-class _ForgivingCache:
-    """Numba's cache of compiled code; where it can't be read or written, that costs time only."""
+def _digest_of_sources():
+    """Return a digest of the files of all kernels, or None if they can't be read."""
+    try:
+        sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    except OSError:
+        return None
+    return hashlib.sha256(b"".join(sources)).hexdigest() if sources else None
+
+
+# Now, not at the first launch: later the files may be newer than the code that was imported.
+_DIGEST = _digest_of_sources()
+
+
+class _KernelCache:
+    """Numba's cache of compiled code, with two differences.
+
+    Numba takes what it finds if the kernel's own file is as it was.  But a kernel is compiled with
+    all that it calls, from other files: here any change of any kernel's file makes it anew.  And
+    where the cache can't be read or written, that costs time only.
+    """
 
     def __init__(self, cache):
         self._cache = cache
+        self._name = ""
+        if _DIGEST is not None:
+            # Where a Numba to come has no such attributes, its own stamp has to do.
+            with contextlib.suppress(AttributeError):
+                index, name = cache._cache_file, cache._impl.filename_base
+                index._source_stamp = index._source_stamp, _DIGEST
+                # The index is written before the code that it names.  If that were the old file's
+                # name, others would take the old code for new in between, or for ever on a full
+                # disk.
+                index._data_name_pattern = f"{name}.{_DIGEST[:16]}.{{number:d}}.nbc"
+                self._name = name
 
     def __getattr__(self, name):
         return getattr(self._cache, name)
@@ -44,8 +76,18 @@ class _ForgivingCache:
         """Keep compiled code if that is possible."""
         try:
             self._cache.save_overload(*arguments)
+            self._remove_outdated()
         except Exception as error:
             logging.getLogger("fastaug").warning("a compiled kernel can't be kept: %s", error)
+
+    def _remove_outdated(self):
+        """Remove this kernel's code of other sources."""
+        if not self._name:
+            return
+        for path in Path(self._cache.cache_path).glob(f"{glob.escape(self._name)}.*.nbc"):
+            if _DIGEST[:16] not in path.name:
+                with contextlib.suppress(OSError):  # Windows keeps what somebody reads
+                    path.unlink()
 
 
 def _compiled(**options):
@@ -57,7 +99,7 @@ def _compiled(**options):
             # RuntimeError where no folder can be written to: then it is compiled in every process.
             with contextlib.suppress(RuntimeError):
                 dispatcher.enable_caching()
-                dispatcher._cache = _ForgivingCache(dispatcher._cache)
+                dispatcher._cache = _KernelCache(dispatcher._cache)
         return dispatcher
 
     return decorate

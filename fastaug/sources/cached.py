@@ -63,7 +63,7 @@ class CachedSource:
         self._check_open()
         places = self._cache.find(rows)
         kept = places >= 0
-        self._stats.cache_hits += int(np.count_nonzero(kept))
+        self._stats.add(cache_hits=int(np.count_nonzero(kept)))
         missing = [self._missing(request) for request in ahead]
         missing = [request for request in missing if len(request[1])]
         if kept.all():

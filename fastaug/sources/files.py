@@ -87,7 +87,7 @@ class LocalFileSource:
                 if notice and notice not in self._told:
                     self._told.add(notice)
                     warn_of_file(path, notice)
-        self._stats.decoded += len(rows)
+        self._stats.add(decoded=len(rows))
         return sizes
 
     def path_of(self, row: int) -> str:
@@ -237,10 +237,6 @@ class FileSource:
     def path_of(self, row: int) -> str:
         """Return the full path of a row's file."""
         return self._paths[row]
-
-    def processes(self) -> list[int]:
-        """Return the process numbers of the decode workers that run now."""
-        return self._pool.processes()
 
     def close(self) -> None:
         """Stop the decode processes."""

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 import simplejpeg
 from conftest import ON_LINUX, make_images
+from peeks import decode_file
 from PIL import Image, ImageFile
 
 from fastaug.errors import DecodeError
-from fastaug.files.decode import FORMATS, _decode_jpeg, decode_file
+from fastaug.files.decode import FORMATS, _decode_jpeg
 from fastaug.files.target import INTERPOLATIONS, Target
 
 COLOR_MODES = ("rgb", "rgba", "grayscale")

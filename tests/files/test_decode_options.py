@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import make_images
+from peeks import decode_file
 from PIL import Image, ImageOps
 
 from fastaug import Generator
-from fastaug.files.decode import CLIPPED, decode_file
+from fastaug.files.decode import CLIPPED
 from fastaug.files.target import Target
 
 FAST = {"decode": "fast"}

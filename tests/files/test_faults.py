@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ON_LINUX
+from peeks import processes
 from pools import (
     BATCH,
     Sabotage,
@@ -71,7 +72,7 @@ def test_killed_workers_cost_time_but_no_batch(draw, how_many):
     source = source_of(paths)
     requests = requests_of(COUNT)
     first = read(source, requests[:2])
-    kill(source.processes()[:how_many])
+    kill(processes(source)[:how_many])
     with pytest.warns(RuntimeWarning, match="was killed by SIGKILL.*nothing is lost") as told:
         rest = read(source, requests[2:])
     np.testing.assert_array_equal(np.concatenate(first + rest), by_pillow(paths))
@@ -84,13 +85,13 @@ def test_killed_idle_workers_cost_no_batch(draw):
     paths = draw()
     source = source_of(paths, read_ahead=0)
     assert_reads(source, paths)
-    before = source.processes()
+    before = processes(source)
     kill(before)
     wait_for(lambda: not any(map(alive, before)))
     with pytest.warns(RuntimeWarning, match="2 was killed by SIGKILL") as told:
         assert_reads(source, paths)
     assert len(told) == 1
-    assert not set(source.processes()) & set(before)
+    assert not set(processes(source)) & set(before)
     source.close()
 
 
@@ -203,7 +204,7 @@ def test_stopped_workers_are_a_timeout_that_names_the_files(draw, how_many):
     source = source_of(paths, timeout=1.0)
     requests = requests_of(COUNT)
     read(source, requests[:1])
-    stopped = source.processes()[:how_many]
+    stopped = processes(source)[:how_many]
     kill(stopped, signal.SIGSTOP)
     started = time.perf_counter()
     with pytest.raises(TimeoutError, match="timeout=1.0 s; being read: .*jpg") as caught:
@@ -238,6 +239,7 @@ def test_slow_files_are_no_timeout(draw, sabotage):
 # Workers are idle, at a file that takes ten minutes, or stopped.
 PARENT = """
 import os, signal, sys, threading, time
+from peeks import processes
 from pools import read, requests_of, source_of
 paths, state, end = eval(sys.argv[1]), sys.argv[2], sys.argv[3]
 source = source_of(paths)
@@ -255,9 +257,9 @@ if state == "hung":
 else:
     consume()
 if state == "stopped":
-    for worker in source.processes():
+    for worker in processes(source):
         os.kill(worker, signal.SIGSTOP)
-print(*source.processes(), flush=True)
+print(*processes(source), flush=True)
 if end == "wait":
     input()
 elif end == "raise":
@@ -316,13 +318,14 @@ def test_worker_goes_though_a_forked_sibling_holds_its_pipe(draw):
     paths = draw()
     code = """
 import os, sys, time
+from peeks import processes
 from pools import assert_reads, source_of
 source = source_of(eval(sys.argv[1]))
 assert_reads(source, eval(sys.argv[1]))
 sibling = os.fork()
 if not sibling:
     time.sleep(600)
-print(sibling, *source.processes(), flush=True)
+print(sibling, *processes(source), flush=True)
 input()
 """
     with start_script(code, paths) as script:
@@ -341,7 +344,7 @@ def test_sources_dropped_without_close_leave_nothing(draw):
     for round_ in range(20):
         source = source_of(paths, workers=1 + round_ % 2)
         read(source, requests_of(COUNT)[: round_ % 3])  # with others under way
-        pools += source.processes()
+        pools += processes(source)
         if round_ % 2:
             source.itself = source  # only the collector can take this one
         del source
@@ -392,19 +395,20 @@ def test_ctrl_c_between_two_steps_loses_nothing(draw, monkeypatch, step):
 def test_ctrl_c_in_a_terminal_leaves_the_workers_alone(draw):
     code = """
 import sys
+from peeks import processes
 from pools import assert_reads, source_of
 paths = eval(sys.argv[1])
 source = source_of(paths)
 for _ in range(10):
     assert_reads(source, paths)
-    before = source.processes()
+    before = processes(source)
     try:
         print("ready", flush=True)
         while True:
             pass
     except KeyboardInterrupt:
         pass
-    assert source.processes() == before
+    assert processes(source) == before
 assert_reads(source, paths)
 print("done")
 """
@@ -418,11 +422,12 @@ print("done")
 def test_forked_child_gets_an_error_and_does_no_harm(draw):
     code = """
 import os, sys
+from peeks import processes
 from pools import assert_reads, read, requests_of, source_of
 paths = eval(sys.argv[1])
 source = source_of(paths)
 assert_reads(source, paths)
-workers = source.processes()
+workers = processes(source)
 for leave in (sys.exit, os._exit):
     with source.lend(requests_of(len(paths))[0], []):  # its lock is held in the child
         child = os.fork()
@@ -438,7 +443,7 @@ for leave in (sys.exit, os._exit):
             leave(0)
         assert os.waitpid(child, 0)[1] == 0
     assert_reads(source, paths)
-assert source.processes() == workers
+assert processes(source) == workers
 source.close()
 """
     script = start_script(code, draw())
@@ -465,7 +470,7 @@ def test_error_in_a_warning_filter_costs_one_batch_only(draw):
     paths = draw()
     source = source_of(paths)
     read(source, requests_of(COUNT)[:1])
-    kill(source.processes())
+    kill(processes(source))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(RuntimeWarning, match="SIGKILL"):

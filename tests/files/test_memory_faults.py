@@ -127,8 +127,8 @@ def test_image_of_400_megapixels_takes_no_memory(tmp_path, make):
 import resource, sys
 import numpy as np
 from fastaug.files.target import Target
-from fastaug.files.decode import decode_file
 from fastaug.errors import DecodeError
+from peeks import decode_file
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for color_mode in ("rgb", "rgba", "grayscale"):
     target = Target(13, 17, color_mode, "nearest", False)

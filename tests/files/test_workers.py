@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ON_LINUX, _descriptors
+from peeks import processes
 from PIL import Image, ImageFile
 from pools import (
     BATCH,
@@ -58,7 +59,7 @@ def test_pixels_are_the_same_with_any_number_of_workers(paths, monkeypatch, work
     source = source_of(paths, workers)
     for _ in range(2):  # epochs
         assert_reads(source, paths)
-    assert len(source.processes()) == workers
+    assert len(processes(source)) == workers
     source.close()
 
 
@@ -175,7 +176,7 @@ def test_pillow_settings_reach_workers_at_any_time(paths, monkeypatch):
         read(source, [request])
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     assert_reads(source, paths[:BATCH])
-    assert len(source.processes()) == 2
+    assert len(processes(source)) == 2
     source.close()
 
 
@@ -225,7 +226,7 @@ def test_closed_source_says_so_and_frees_its_memory(paths):
     source = source_of(paths)
     assert_reads(source, paths)
     assert _descriptors() > before
-    workers = source.processes()
+    workers = processes(source)
     source.close()
     source.close()
     assert not any(map(alive, workers))

@@ -44,6 +44,7 @@ from feeding_script import (
 )
 from keras import layers
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
+from peeks import processes
 from pools import wait_for
 
 import fastaug
@@ -190,7 +191,7 @@ def killed_workers(folder: Path):
             warnings.simplefilter("always")
 
             def kill(how_many: int = how_many, files: Any = files) -> None:
-                for worker in files._source.processes()[:how_many]:
+                for worker in processes(files)[:how_many]:
                     os.kill(worker, signal.SIGKILL)
 
             history = model.fit(files, epochs=3, verbose=0, callbacks=[AtBatch(3, kill)]).history

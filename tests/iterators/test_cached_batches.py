@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import make_images
+from peeks import processes
 from PIL import Image
 
 from fastaug import Generator
@@ -124,10 +125,10 @@ def test_no_process_is_started_for_what_the_cache_holds(folder, tmp_path):
     generator = Generator(workers=2, cache=tmp_path / "cache")
     with flow(folder, generator) as cached:
         take(cached, len(cached))
-        assert len(cached._source._source.processes()) == 2
+        assert len(processes(cached)) == 2
     with flow(folder, generator) as cached:
         take(cached, len(cached))
-        assert cached._source._source.processes() == []
+        assert processes(cached) == []
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from conftest import ON_LINUX, make_images
 from numpy.testing import assert_array_equal
+from peeks import processes
 from pools import Sabotage, alive, draw_photos, numbered, output_of, start_script, wait_for
 
 from fastaug import Generator
@@ -70,10 +71,6 @@ def take_or_fail(iterator: Any, count: int) -> list[np.ndarray | Exception]:
     return found
 
 
-def workers_of(iterator: Any) -> list[int]:
-    return iterator._source.processes()
-
-
 # --- Workers --------------------------------------------------------------------------------------
 
 
@@ -82,7 +79,7 @@ def test_kill_9_changes_no_batch(open_iterator, who):
     expected = take(open_iterator(workers=0), 2 * COUNT // BATCH)
     iterator = open_iterator(read_ahead=0 if who == "idle workers" else 2)
     first = take(iterator, COUNT // BATCH if who == "idle workers" else 2)
-    victims = workers_of(iterator)[: 1 if who == "one worker" else 2]
+    victims = processes(iterator)[: 1 if who == "one worker" else 2]
     for number in victims:
         os.kill(number, signal.SIGKILL)
     if who == "idle workers":
@@ -114,7 +111,7 @@ def test_worker_that_exits_in_the_middle_of_a_file_changes_no_batch(open_iterato
 def test_stopped_workers_are_a_timeout_and_the_next_epoch_is_whole(open_iterator, how_many):
     iterator = open_iterator(timeout=1, read_ahead=0)
     expected = [iterator[index] for index in range(len(iterator))]
-    for number in workers_of(iterator)[:how_many]:
+    for number in processes(iterator)[:how_many]:
         os.kill(number, signal.SIGSTOP)
     with pytest.raises(TimeoutError, match=r"timeout=1 s; being read: .*\.jpg"):
         [iterator[index] for index in range(len(iterator))]
@@ -226,13 +223,14 @@ ENDING = """
 import os, sys
 import numpy as np
 from fastaug import Generator
+from peeks import processes
 folder, end = sys.argv[1:]
 files = Generator(workers=2, rotation_range=9).flow_from_directory(folder, (32, 32), batch_size=4)
 arrays = Generator(rotation_range=9).flow(np.zeros((32, 64, 64, 3), np.uint8), batch_size=4)
 for _ in range(3):
     next(files), next(arrays)
     sum(range(100_000))  # a training step
-print(*files._source.processes(), flush=True)
+print(*processes(files), flush=True)
 if end == "raise":
     raise KeyError("the user's mistake")
 elif end == "exit":

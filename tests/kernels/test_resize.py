@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import make_images
+from peeks import decode_file
 from PIL import Image
 from pools import TARGET, by_pillow, draw_photos, numbered, read, requests_of
 
 from fastaug.errors import DecodeError, WorkerError
-from fastaug.files.decode import decode_file, decode_into, nearest_taps
+from fastaug.files.decode import decode_into, nearest_taps
 from fastaug.files.decoders import pool as workers_module
 from fastaug.files.decoders.pool import roomy_slot
 from fastaug.files.target import Target

@@ -150,11 +150,6 @@ class DecodePool:
         """Stop all processes and free the memory."""
         self._finalizer()
 
-    def processes(self) -> list[int]:
-        """Return the process numbers of the workers that run now."""
-        with self._crew.lock:
-            return [worker.process.pid for worker in self._crew.workers.values()]
-
     def check_owner(self) -> None:
         """Raise a RuntimeError in a forked process."""
         if os.getpid() != self._crew.owner:

@@ -276,9 +276,8 @@ class Crew:
                 ticket.errors[file] = DecodeError(ticket.paths[file], reason)
             for slot, notice in reply["notices"]:
                 self.notices.setdefault(notice, ticket.paths[task.number_of(slot)])
-            self._stats.decoded += len(task) - len(reply["reasons"])
-            self._stats.decode_s += reply["seconds"]
-            self._stats.handover_s += lasted
+            decoded = len(task) - len(reply["reasons"])
+            self._stats.add(decoded=decoded, decode_s=reply["seconds"], handover_s=lasted)
             self._tasks_done += 1
             self.busy[number].popleft()
             self._finish(ticket, len(task))
@@ -314,7 +313,7 @@ class Crew:
                 return
         if worker is None or not worker.told:
             self.obituaries.append(end)
-        self._stats.workers_restarted += 1
+        self._stats.add(workers_restarted=1)
         task, file = self._file_of(number)
         if task is None:
             return
