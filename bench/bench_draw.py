@@ -19,7 +19,7 @@ NUMBERS = 8  # an image with the study's settings: turn, shifts, zooms, flips, c
 
 def fastaug(count: int):
     """Draw all images' numbers at once."""
-    ranges = Generator(**LARGE).ranges()
+    ranges = Generator(**LARGE).policy().keras.ranges
 
     def call(calls: int) -> Any:
         for _ in range(calls):

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 from numpy.typing import NDArray
-from oracles import STILL, some_draws
+from oracles import STILL, policy_of, recipe_of, some_draws
 from study import SEED, settings
 
 from fastaug.kernels.launch import Pace
-from fastaug.pixels.batch import BatchDraws, Recipe, make_batch
+from fastaug.pixels.batch import make_batch
 from fastaug.pixels.buffers import BatchBuffers
 
 Array = NDArray[Any]
@@ -61,13 +61,14 @@ def fastaug(question: Question, threads: int | None = None):
     """Make the batch as fastaug's iterators do, which keep memory and know how launches went."""
     buffers, pace = BatchBuffers(), Pace()
     count = len(question.images)
-    recipe = Recipe(fill_mode=question.fill_mode, rescale=question.rescale, threads=threads)
-    rows = np.arange(count)
-    draws = BatchDraws(some_draws(count, **question.parameters), SEED, 0, rows)
+    asked = {"fill_mode": question.fill_mode, "rescale": question.rescale, "threads": threads}
+    recipe, rows = recipe_of(question.images, asked), np.arange(count)
+    size, keras = question.images.shape[1:3], some_draws(count, **question.parameters)
+    drawn = policy_of(asked).assemble(keras, {}, size)
 
     def call(calls: int) -> Array:
         for _ in range(calls):
-            batch = make_batch(recipe, question.images, rows, draws, buffers, pace)
+            batch = make_batch(recipe, question.images, rows, drawn, buffers=buffers, pace=pace)
         return batch
 
     return call

@@ -21,7 +21,7 @@ class _Locked:
 
 
 @dataclass(slots=True)
-class Stats(_Locked):
+class Counters(_Locked):
     """Counts and seconds since an iterator was made; `iterator.stats` gives a copy.
 
     Parameters
@@ -83,7 +83,7 @@ class Stats(_Locked):
         finally:
             self.add(**{name: time.perf_counter() - started})
 
-    def copy(self) -> Stats:
+    def copy(self) -> Counters:
         """Return the numbers of one moment."""
         with self._lock:
             return replace(self)

@@ -1,15 +1,15 @@
 """One table: whatever changes pixels, beside a slow and obvious reference and a tolerance.
 
-A row says what fastaug is asked for (fields of `Recipe` and of `Draws`) and gives a function that
-does the same with SciPy, Pillow, the installed Keras or plain NumPy, one image and one channel at a
-time.  Tests and benchmarks are parametrised over `ORACLES`; a public operation without a row fails
-a test.
+A row says what fastaug is asked for (see `recipe_of`, and fields of `Draws`) and gives a function
+that does the same with SciPy, Pillow, the installed Keras or plain NumPy, one image and one channel
+at a time.  Tests and benchmarks are parametrised over `ORACLES`; a public operation without a row
+fails a test.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 from unittest import mock
 
@@ -20,10 +20,14 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from fastaug.pixels import batch as pipeline
-from fastaug.pixels.batch import BatchDraws, Recipe, make_batch
+from fastaug.pixels.batch import Recipe, make_batch
+from fastaug.pixels.layout import size_of, working_dtype
 from fastaug.pixels.preprocessing import batched
+from fastaug.pixels.standardization import standardization
 from fastaug.transforms import QuarterTurn, Solarize, Transform
-from fastaug.transforms.keras.draws import Draws
+from fastaug.transforms.keras.draws import Draws, Ranges
+from fastaug.transforms.keras.policy import KerasAugmentation
+from fastaug.transforms.policy import Policy
 from fastaug.transforms.streams import transform_stream
 
 Array = NDArray[Any]
@@ -63,7 +67,7 @@ SCALE = 1 / 255
 class Oracle:
     """A row.
 
-    `recipe` and `drawn` are what fastaug is asked for; statistics in `recipe` are functions of an
+    `asked` and `drawn` are what fastaug is asked for; statistics in `asked` are functions of an
     image's shape, the numbers in `drawn` are one per image.  `reference` takes images (n, height,
     width, channels) of any dtype.  `tolerance` is absolute, for `reason`; 0 means the same bits.
     `prepare` brings the images into a state where the operation shows; `squares` keeps to square
@@ -73,7 +77,7 @@ class Oracle:
     reference: Callable[[Array], Array]
     tolerance: float
     reason: str
-    recipe: dict[str, Any] = field(default_factory=dict)
+    asked: dict[str, Any] = field(default_factory=dict)
     drawn: dict[str, tuple[float, ...]] = field(default_factory=dict)
     prepare: Callable[[Array], Array] = np.asarray
     squares: bool = False
@@ -81,16 +85,11 @@ class Oracle:
 
     def ours(self, images: Array, **changes: Any) -> Array:
         """Return what fastaug makes of images (n, height, width, channels)."""
-        recipe = Recipe(**(self.recipe | changes))
+        asked = self.asked | changes
         shape = images.shape[1:]
-        statistics = {
-            name: getattr(recipe, name)(shape)
-            for name in ("mean", "deviation", "whitening")
-            if name in self.recipe
-        }
-        rows = np.arange(len(images))
-        draws = BatchDraws(some_draws(len(images), **self.drawn), SEED, BATCHES_SEEN, rows)
-        return make_batch(replace(recipe, **statistics), images, rows, draws)
+        for name in {"mean", "deviation", "whitening"} & set(asked):
+            asked[name] = asked[name](shape)
+        return batch_of(images, asked, **self.drawn)
 
     def check(self, images: Array) -> None:
         """Compare both; an AssertionError shows where they differ."""
@@ -112,15 +111,57 @@ def some_draws(count: int, **drawn: Any) -> Draws:
     return Draws(**arrays)
 
 
+def policy_of(asked: dict[str, Any]) -> Policy:
+    """Return the policy of what is asked for, without ranges: its numbers are given."""
+    still = Ranges(0.0, 0.0, 0.0, 0.0, (1, 1), False, False, 0.0, None)
+    keras = KerasAugmentation(still, asked.get("quirks", True))
+    return Policy(keras, tuple(asked.get("transforms", ())))
+
+
+def recipe_of(images: Array, asked: dict[str, Any]) -> Recipe:
+    """Return the recipe of what is asked for: its fields, and arguments of `standardization`."""
+    known = {one.name for one in fields(Recipe)}
+    given = {name: value for name, value in asked.items() if name in known}
+    last = set(asked) - known - {"quirks", "transforms"}
+    data_format = asked.get("data_format", "channels_last")
+    channels = images.shape[1 if data_format == "channels_first" else 3]
+    steps = standardization(
+        channels,
+        data_format,
+        working_dtype(asked.get("dtype", np.float32)),
+        **{name: asked[name] for name in last},
+    )
+    return Recipe(**given, standardization=steps)
+
+
+def batch_of(
+    images: Array,
+    asked: dict[str, Any],
+    buffers: Any = None,
+    seed: int = SEED,
+    **drawn: Any,
+) -> Array:
+    """Return a batch of all images: what is asked for, with these of Keras' numbers."""
+    policy, count = policy_of(asked), len(images)
+    size = size_of(images.shape[1:], asked.get("data_format", "channels_last"))
+    numbers = {
+        name: transform.draw(transform_stream(seed, BATCHES_SEEN, name), count, size)
+        for name, transform in policy.named()
+    }
+    everything = policy.assemble(some_draws(count, **drawn), numbers, size)
+    recipe, rows = recipe_of(images, asked), np.arange(count)
+    return make_batch(recipe, images, rows, everything, buffers=buffers)
+
+
 def shared_out_by_rows() -> Any:
     """Return a context in which small images are made as large ones: rows in parallel."""
     return mock.patch.multiple(pipeline, _FEW_LARGE=0, _LARGE=0)
 
 
-def draw_of(transform: Transform, count: int) -> Array:
+def draw_of(transform: Transform, count: int, size: tuple[int, int] = (8, 8)) -> Array:
     """Return what one of our own transforms draws in the batch of the table."""
     stream = transform_stream(SEED, BATCHES_SEEN, type(transform).__name__)
-    return transform.draw(stream, count)
+    return transform.draw(stream, count, size)
 
 
 def reference_pull(i: int, height: int, width: int) -> Array:
@@ -309,7 +350,7 @@ def warp_row(order: int, fill_mode: str) -> Oracle:
         reference=lambda images: reference_warp(images, order, fill_mode),
         tolerance=0,
         reason="SciPy's arithmetic, in float64 and rounded once to float32 at the end",
-        recipe={"order": order, "fill_mode": fill_mode, "cval": CVAL, "quirks": False},
+        asked={"order": order, "fill_mode": fill_mode, "cval": CVAL, "quirks": False},
         drawn=MOVES,
     )
 
@@ -320,7 +361,7 @@ def mode_row(mode: str, reference: Callable[[Array], Array], rescale: float | No
         reference=lambda images: reference(images) * factor,
         tolerance=0,
         reason="the same operations in float32, in the same order",
-        recipe={"preprocessing_function": mode} | ({"rescale": rescale} if rescale else {}),
+        asked={"preprocessing_function": mode} | ({"rescale": rescale} if rescale else {}),
         three_channels=mode != "tf",
     )
 
@@ -361,7 +402,7 @@ ORACLES |= {
         reference_brightness,
         2 * max(FACTORS) * 255 * RELATIVE,
         "the factor is rounded to float32, and so is the product, before it is clipped",
-        recipe={"quirks": False},
+        asked={"quirks": False},
         drawn={"brightness": FACTORS},
     ),
     "brightness_beyond_pixels": Oracle(
@@ -369,7 +410,7 @@ ORACLES |= {
         # The image's range is below 440; what comes before the factor is multiplied by up to 2.2.
         2 * 5 * max(FACTORS) * 440 * RELATIVE,
         "five roundings of up to 440 on the way to [0, 255] and three back, all below 2.2 * 440",
-        recipe={"quirks": False},
+        asked={"quirks": False},
         drawn={"brightness": FACTORS},
         prepare=beyond_pixels,
     ),
@@ -389,51 +430,51 @@ ORACLES |= {
         lambda images: images.astype(np.float64) * SCALE,
         2 * RELATIVE,
         "the factor and the product, at most 1, are rounded to float32",
-        recipe={"rescale": SCALE},
+        asked={"rescale": SCALE},
     ),
     "samplewise_center": Oracle(
         lambda images: reference_samplewise(images, normalize=False),
         ROUNDING,
         "computed in float64, rounded once to a float32 below 256",
-        recipe={"samplewise_center": True},
+        asked={"samplewise_center": True},
     ),
     "samplewise_std_normalization": Oracle(
         lambda images: reference_samplewise(images, normalize=True),
         8 * RELATIVE,
         "computed in float64, rounded once to a float32 below 8",
-        recipe={"samplewise_center": True, "samplewise_normalize": True},
+        asked={"samplewise_center": True, "samplewise_normalize": True},
     ),
     "featurewise": Oracle(
         reference_featurewise,
         # The smallest deviation is above 48, results are below 8.
         2 * ROUNDING / 48 + 8 * 2 * RELATIVE,
         "mean and difference are rounded before the division, divisor and quotient at it",
-        recipe={"mean": channel_means, "deviation": channel_deviations},
+        asked={"mean": channel_means, "deviation": channel_deviations},
     ),
     "zca_whitening": Oracle(
         reference_whitening,
         # Values up to 255 times n weights of 1/n: partial sums stay near 255 / sqrt(n).
         8 * 255 * RELATIVE,
         "the n roundings of a float32 sum, in any order, add up like sqrt(n); eight deviations",
-        recipe={"whitening": whitening_matrix},
+        asked={"whitening": whitening_matrix},
     ),
     "preprocessing_function": Oracle(
         lambda images: np.stack([square_root(image) for image in images.astype(np.float32)]),
         0,
         "the same function on the same numbers",
-        recipe={"preprocessing_function": square_root},
+        asked={"preprocessing_function": square_root},
     ),
     "preprocessing_function_and_rescale": Oracle(
         lambda images: square_root(images.astype(np.float32)) * np.float32(SCALE),
         0,
         "the same function on the same numbers, and one product in float32",
-        recipe={"preprocessing_function": square_root, "rescale": SCALE},
+        asked={"preprocessing_function": square_root, "rescale": SCALE},
     ),
     "preprocessing_batched": Oracle(
         lambda images: images.astype(np.float32) - images[:1].astype(np.float32),
         0,
         "one difference in float32",
-        recipe={"preprocessing_function": take_first_away},
+        asked={"preprocessing_function": take_first_away},
     ),
     **{f"preprocessing_{mode}": mode_row(mode, one, None) for mode, one in MODES.items()},
     **{
@@ -444,34 +485,34 @@ ORACLES |= {
         lambda images: np.clip(np.rint(images), 0, 255),
         0,
         "whole numbers",
-        recipe={"dtype": np.dtype(np.uint8)},
+        asked={"dtype": np.dtype(np.uint8)},
         prepare=beyond_pixels,
     ),
     "dtype_float16": Oracle(
         lambda images: images.astype(np.float16),
         0,
         "one rounding on both sides",
-        recipe={"dtype": np.dtype(np.float16)},
+        asked={"dtype": np.dtype(np.float16)},
         prepare=beyond_pixels,
     ),
     "dtype_float64": Oracle(
         lambda images: images.astype(np.float64),
         0,
         "float64 holds every float32",
-        recipe={"dtype": np.dtype(np.float64)},
+        asked={"dtype": np.dtype(np.float64)},
         prepare=beyond_pixels,
     ),
     "QuarterTurn": Oracle(
         reference_quarter_turn,
         0,
         "pixels only move",
-        recipe={"transforms": (QuarterTurn(),)},
+        asked={"transforms": (QuarterTurn(),)},
         squares=True,
     ),
     "Solarize": Oracle(
         reference_solarize,
         0,
         "whole numbers below 256, which float32 holds",
-        recipe={"transforms": (SOLARIZE,)},
+        asked={"transforms": (SOLARIZE,)},
     ),
 }

@@ -22,7 +22,7 @@ from peeks import processes
 from pools import alive, draw_photos, numbered, wait_for
 
 from fastaug import Generator
-from fastaug.counters import Stats
+from fastaug.counters import Counters
 
 COUNT = 40
 
@@ -87,7 +87,7 @@ def test_stats_are_a_copy(folder):
         batches.stats.decoded = 10**6
         assert batches.stats.decoded == 32
     assert np.isfinite(batches.stats.wait_s)
-    assert repr(batches.stats).startswith("Stats(decoded=32, cache_hits=0, ")
+    assert repr(batches.stats).startswith("Counters(decoded=32, cache_hits=0, ")
 
 
 # --- Counting in several threads ------------------------------------------------------------------
@@ -118,13 +118,13 @@ def in_threads(function: Callable[[], object]) -> None:
 
 
 def test_threads_that_count_lose_nothing():
-    stats = Stats()
+    stats = Counters()
     in_threads(lambda: stats.add(decoded=1, decode_s=Slow(2)))
     assert (stats.decoded, stats.decode_s) == (THREADS * TIMES, 2 * THREADS * TIMES)
 
 
 def test_threads_that_time_lose_nothing(monkeypatch):
-    stats, clock = Stats(), threading.local()
+    stats, clock = Counters(), threading.local()
 
     def perf_counter() -> float:
         """One second later at each look of a thread, in which others run."""
@@ -161,9 +161,9 @@ def test_sums_grow_by_one_way_only():
 
 
 def test_stats_can_be_copied_and_compared_in_every_way():
-    stats = Stats(decoded=3, wait_s=0.5)
+    stats = Counters(decoded=3, wait_s=0.5)
     copies = copy.copy(stats), copy.deepcopy(stats), pickle.loads(pickle.dumps(stats))
-    for one in (*copies, replace(stats), Stats(**asdict(stats))):
+    for one in (*copies, replace(stats), Counters(**asdict(stats))):
         assert one == stats
         one.add(decoded=1)
         assert one != stats

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.checks import check_flag, check_integer
-from fastaug.counters import Delivery, Stats
+from fastaug.counters import Counters, Delivery
 from fastaug.files.catalog import EXTENSIONS
 from fastaug.iterators.labels import in_tuples
 from fastaug.iterators.passes import PassSchedule, Position, following
@@ -107,7 +107,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         self._pace = Pace()
         self._read_ahead = ReadAhead(self._make)
         self._options: tuple[Any, ...] = ()
-        self._stats = Stats()
+        self._stats = Counters()
         self._deliveries: deque[Delivery] | None = None  # of `InputStats`
         self._source = self._make_source()
         self._settings.warn_of_quirks(*self._size)
@@ -264,7 +264,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
             self._report()
 
     @property
-    def stats(self) -> Stats:
+    def stats(self) -> Counters:
         """What was done so far, in numbers: a copy."""
         return self._stats.copy()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,32 +30,74 @@ from fastaug.sources.opening import open_files
 _NAME_NUMBERS = 10_000_000  # Keras draws this many for the names of saved pictures
 
 
+@dataclass(frozen=True, slots=True)
+class FileOptions:
+    """What folders and data frames have in common of Keras' options, checked."""
+
+    target: Target
+    class_mode: str | None
+    batch_size: int
+    shuffle: bool
+    seed: int | None
+    data_format: str
+    subset: str | None
+    saver: PictureSaver | None
+    dtype: str
+
+
+def checked_options(
+    class_modes: Sequence[str | None],
+    *,
+    target_size: Any,
+    color_mode: str,
+    interpolation: str,
+    keep_aspect_ratio: bool,
+    class_mode: str | None,
+    batch_size: int,
+    shuffle: bool,
+    seed: int | None,
+    data_format: str | None,
+    subset: str | None,
+    save_to_dir: str | Path | None,
+    save_prefix: str,
+    save_format: str,
+    dtype: Any,
+) -> FileOptions:
+    """Return Keras' options of file iterators; an error that names the first wrong one.
+
+    `class_modes` are the accepted ones; the other parameters are Keras'.
+    """
+    data_format = checked_format(data_format)
+    target = checked_target(target_size, color_mode, interpolation, keep_aspect_ratio)
+    check_one_of("class_mode", class_mode, class_modes)
+    return FileOptions(
+        target,
+        class_mode,
+        batch_size,
+        shuffle,
+        seed,
+        data_format,
+        subset,
+        picture_saver(save_to_dir, save_prefix, save_format, data_format, numbers=_NAME_NUMBERS),
+        check_dtype(default_dtype() if dtype is None else dtype).name,
+    )
+
+
 class FileIterator(BatchIterator):
     """What folders and data frames share: files that are decoded by processes.
 
-    `catalog` lists the files; the other parameters are Keras'.
+    `catalog` lists the files.
     """
 
     _source: FileReader
 
     def __init__(
-        self,
-        catalog: Catalog,
-        image_data_generator: Settings | None,
-        *,
-        target: Target,
-        class_mode: str | None,
-        batch_size: int,
-        shuffle: bool,
-        seed: int | None,
-        data_format: str,
-        subset: str | None,
-        saver: PictureSaver | None,
-        dtype: Any,
+        self, catalog: Catalog, image_data_generator: Settings | None, options: FileOptions
     ) -> None:
+        target, data_format = options.target, options.data_format
         self.directory = catalog.directory
         self.filenames = catalog.filenames
-        self.class_mode = class_mode
+        self.class_mode = options.class_mode
         self.samples = len(catalog.filenames)
         if catalog.classes is not None:
             self.class_indices = catalog.class_indices
@@ -64,24 +107,24 @@ class FileIterator(BatchIterator):
         self.color_mode = target.color_mode
         self.interpolation = target.interpolation
         self.keep_aspect_ratio = target.keep_aspect_ratio
-        self.subset = subset
+        self.subset = options.subset
         self._filepaths = catalog.filepaths
         self._targets = catalog.targets
         self._weights = catalog.weights
         self._target = (image_data_generator or Settings()).decoding(target)
         self._substitutes = Substitutes(self.samples)
-        self._class_labels = _class_labels(catalog, class_mode, dtype)
+        self._class_labels = _class_labels(catalog, options.class_mode, options.dtype)
         shape = target.slot_shape
         super().__init__(
             image_data_generator,
             n=self.samples,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            seed=seed,
+            batch_size=options.batch_size,
+            shuffle=options.shuffle,
+            seed=options.seed,
             image_shape=(shape[2], *shape[:2]) if data_format == "channels_first" else shape,
             data_format=data_format,
-            dtype=dtype,
-            saver=saver,
+            dtype=options.dtype,
+            saver=options.saver,
         )
 
     @property
@@ -206,30 +249,29 @@ keep_aspect_ratio, dtype
         keep_aspect_ratio: bool = False,
         dtype: Any = None,
     ) -> None:
-        data_format = checked_format(data_format)
-        target = checked_target(target_size, color_mode, interpolation, keep_aspect_ratio)
-        check_one_of("class_mode", class_mode, DIRECTORY_CLASS_MODES)
-        check_flag("follow_links", follow_links)
-        self.split = split_of(subset, _validation_split(image_data_generator))
-        saver = picture_saver(
-            save_to_dir, save_prefix, save_format, data_format, numbers=10_000_000
-        )
-        catalog = scan_directory(str(directory), classes, self.split, follow_links)
-        say(f"Found {len(catalog.filenames)} images belonging to "
-             f"{len(catalog.class_indices)} classes.")  # fmt: skip
-        super().__init__(
-            catalog,
-            image_data_generator,
-            target=target,
+        options = checked_options(
+            DIRECTORY_CLASS_MODES,
+            target_size=target_size,
+            color_mode=color_mode,
+            interpolation=interpolation,
+            keep_aspect_ratio=keep_aspect_ratio,
             class_mode=class_mode,
             batch_size=batch_size,
             shuffle=shuffle,
             seed=seed,
             data_format=data_format,
             subset=subset,
-            saver=saver,
-            dtype=check_dtype(default_dtype() if dtype is None else dtype).name,
+            save_to_dir=save_to_dir,
+            save_prefix=save_prefix,
+            save_format=save_format,
+            dtype=dtype,
         )
+        check_flag("follow_links", follow_links)
+        self.split = split_of(subset, _validation_split(image_data_generator))
+        catalog = scan_directory(str(directory), classes, self.split, follow_links)
+        say(f"Found {len(catalog.filenames)} images belonging to "
+             f"{len(catalog.class_indices)} classes.")  # fmt: skip
+        super().__init__(catalog, image_data_generator, options)
 
 
 class DataFrameIterator(FileIterator):
@@ -283,14 +325,25 @@ interpolation, keep_aspect_ratio, dtype, validate_filenames
         dtype: Any = "float32",
         validate_filenames: bool = True,
     ) -> None:
-        data_format = checked_format(data_format)
-        target = checked_target(target_size, color_mode, interpolation, keep_aspect_ratio)
-        check_one_of("class_mode", class_mode, DATAFRAME_CLASS_MODES)
+        options = checked_options(
+            DATAFRAME_CLASS_MODES,
+            target_size=target_size,
+            color_mode=color_mode,
+            interpolation=interpolation,
+            keep_aspect_ratio=keep_aspect_ratio,
+            class_mode=class_mode,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            data_format=data_format,
+            subset=subset,
+            save_to_dir=save_to_dir,
+            save_prefix=save_prefix,
+            save_format=save_format,
+            dtype=dtype,
+        )
         check_flag("validate_filenames", validate_filenames)
         self.split = split_of(subset, _validation_split(image_data_generator))
-        saver = picture_saver(
-            save_to_dir, save_prefix, save_format, data_format, numbers=10_000_000
-        )
         catalog = scan_dataframe(
             dataframe,
             None if directory is None else str(directory),
@@ -306,19 +359,7 @@ interpolation, keep_aspect_ratio, dtype, validate_filenames
         belonging = f" belonging to {len(catalog.class_indices)} classes"
         say(f"Found {len(catalog.filenames)} {checked} image filenames"
              f"{'' if catalog.classes is None else belonging}.")  # fmt: skip
-        super().__init__(
-            catalog,
-            image_data_generator,
-            target=target,
-            class_mode=class_mode,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            seed=seed,
-            data_format=data_format,
-            subset=subset,
-            saver=saver,
-            dtype=check_dtype(default_dtype() if dtype is None else dtype).name,
-        )
+        super().__init__(catalog, image_data_generator, options)
 
 
 def _validation_split(settings: Settings | None) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.counters import Stats
+from fastaug.counters import Counters
 from fastaug.kernels.batch import (
     Finish,
     Layout,
@@ -79,7 +79,7 @@ def make_batch(
     samples: NDArray[np.intp] | None = None,
     buffers: BatchBuffers | None = None,
     pace: Pace | None = None,
-    stats: Stats | None = None,
+    stats: Counters | None = None,
 ) -> Array:
     """Augment and standardise one batch.
 
@@ -129,7 +129,7 @@ def make_batch(
                 transform.apply(channels_last(batch, recipe.data_format), numbers)
             if function is not None:
                 axis = -3 if recipe.data_format == "channels_first" else -1
-                with (stats or Stats()).timing("function_s"):
+                with (stats or Counters()).timing("function_s"):
                     call_function(function, batch, axis, rows if samples is None else samples)
             batch = _finished(work, threads, batch, finish, dtype)
         if whitening is not None:

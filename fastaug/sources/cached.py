@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from fastaug.counters import Stats
+from fastaug.counters import Counters
 from fastaug.files.cache.base import ImageCache
 from fastaug.files.target import Target
 from fastaug.sources.base import FileDecoder, Lent, Request, in_format
@@ -44,7 +44,7 @@ class CachedSource:
         cache: ImageCache,
         target: Target,
         data_format: str,
-        stats: Stats,
+        stats: Counters,
     ) -> None:
         self.behind = False
         self._source = source

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.counters import Stats
+from fastaug.counters import Counters
 from fastaug.errors import warn_of_file
 from fastaug.files.catalog import FilePaths
 from fastaug.files.decode import decode_into
@@ -38,13 +38,13 @@ class LocalFileSource:
         target: Target,
         data_format: str,
         resize: PickPixels | None = None,
-        stats: Stats | None = None,
+        stats: Counters | None = None,
     ) -> None:
         self._paths = FilePaths(filepaths)
         self._target = target
         self._data_format = data_format
         self._resize = resize if target.picks_pixels else None
-        self._stats = stats or Stats()
+        self._stats = stats or Counters()
         self._told: set[str] = set()
         self._images = np.empty((0, *target.slot_shape), target.slot_dtype)
         self._slots = np.empty((0, 0), np.uint8)
@@ -131,7 +131,7 @@ class FileSource:
         batch_size: int,
         read_ahead: int,
         resize: PickPixels | None = None,
-        stats: Stats | None = None,
+        stats: Counters | None = None,
     ) -> None:
         self._paths = FilePaths(filepaths)
         self._data_format = data_format
@@ -186,7 +186,7 @@ class FileSource:
         """Have batches under way, and return the wanted one's ticket."""
         key, unwanted = _key(wanted), self._unwanted([wanted, *ahead])
         before = self._tickets.get(key)
-        if before is not None and before.errors and not before.suspects:
+        if before is not None and before.errors and not before.blamed:
             self._give_up([key])  # a file that failed ahead of time may have been mended since
         if key not in self._tickets:
             if not self._pool.places:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from functools import partial
 
-from fastaug.counters import Stats
+from fastaug.counters import Counters
 from fastaug.files.cache.base import ImageCache
 from fastaug.files.cache.disk import DiskCache
 from fastaug.files.decode import DECODER
@@ -24,7 +24,7 @@ def open_files(
     target: Target,
     data_format: str,
     batch_size: int,
-    stats: Stats,
+    stats: Counters,
 ) -> FileReader:
     """Return the source of a data set of files.
 
@@ -57,7 +57,7 @@ def _open_decoder(
     target: Target,
     data_format: str,
     batch_size: int,
-    stats: Stats,
+    stats: Counters,
 ) -> FileDecoder:
     """Return what decodes the files, in processes of its own unless there are to be none."""
     workers = settings.decode_workers

@@ -14,7 +14,7 @@ import keras
 from PIL import Image
 
 from fastaug.checks import check_flag
-from fastaug.counters import Delivery, Stats
+from fastaug.counters import Counters, Delivery
 from fastaug.files.decode import is_much_larger
 from fastaug.files.target import Target
 from fastaug.iterators.base import BatchIterator
@@ -153,7 +153,7 @@ class InputStats(keras.callbacks.Callback):  # type: ignore[misc]
         self._finished: dict[int, float] = {}
         self._loop = threading.get_ident()
         self._starts = [(perf_counter(), self.iterator.stats)]
-        self._after: Stats | None = None
+        self._after: Counters | None = None
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Note when the loop comes to a step."""
@@ -192,7 +192,7 @@ class InputStats(keras.callbacks.Callback):  # type: ignore[misc]
             print(self._unprinted, flush=True)  # noqa: T201 - that is what `verbose` asks for
         self._unprinted = None
 
-    def _measure(self, epoch: int, after: Stats) -> EpochInput | None:
+    def _measure(self, epoch: int, after: Counters) -> EpochInput | None:
         """Return what was found since the epoch began, or None where nothing was seen."""
         steps = self._steps()
         deliveries = self._take_deliveries(sum(step.batches for step in steps))
@@ -230,7 +230,7 @@ class InputStats(keras.callbacks.Callback):  # type: ignore[misc]
         ends = [end for _, end in sorted(self._finished.items())]
         return [Step(*times, batches) for times in zip(self._begun, ends, strict=False)]
 
-    def _shares(self, waited: float, seconds: float, before: Stats, after: Stats) -> Shares:
+    def _shares(self, waited: float, seconds: float, before: Counters, after: Counters) -> Shares:
         """Return the counters since the epoch began as shares of its time."""
         processes = max(1, self.iterator._settings.decode_workers)
         decoded, hits = after.decoded - before.decoded, after.cache_hits - before.cache_hits

@@ -210,9 +210,9 @@ def broken_files(folder: Path):
             path.write_bytes(whole[0][:60])
         message = error_of(lambda: fit(model, files, epochs=2))
         first = take(model)
-        crew = files._source._pool._crew
+        supervisor = files._source._pool._supervisor
         wait_for(
-            lambda: not crew.tasks and not any(crew.busy.values())
+            lambda: not supervisor.tasks and not any(supervisor.busy.values())
         )  # nothing is under way any more
         for path, data in zip(paths, whole, strict=True):
             path.write_bytes(data)

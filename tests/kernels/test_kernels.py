@@ -27,6 +27,7 @@ from oracles import (
     CVAL,
     FILL_MODES,
     MOVES,
+    batch_of,
     reference_pull,
     reference_warp,
     shared_out_by_rows,
@@ -34,25 +35,19 @@ from oracles import (
 )
 
 import fastaug
-from fastaug import Generator, geometry, pipeline
+from fastaug import Generator
 from fastaug.kernels import launch
 from fastaug.kernels.batch import Layout, make_room, rows_of_a_band
 from fastaug.kernels.matrices import add_product
 from fastaug.kernels.sampling import sample_rows
 from fastaug.kernels.warp import FILL_MODES as CODES
-from fastaug.pixels.batch import BatchDraws, Recipe, make_batch
+from fastaug.pixels import batch as pipeline
+from fastaug.transforms.keras import matrices as geometry
 from fastaug.transforms.keras.draws import Draws
 
 SIZES = ((1, 1), (1, 9), (9, 1), (2, 2), (5, 7), (33, 3))
 FLIPS = tuple(itertools.product((False, True), repeat=2))
 TIMEOUT_S = 250
-
-
-def batch_of(images: np.ndarray, recipe: Recipe, buffers: Any = None, **drawn: Any) -> np.ndarray:
-    """Run one batch of all images."""
-    rows = np.arange(len(images))
-    draws = BatchDraws(some_draws(len(images), **drawn), seed=0, batches_seen=0, samples=rows)
-    return make_batch(recipe, images, rows, draws, buffers)
 
 
 def run_apart(function: Callable[[], None], **environment: str) -> subprocess.CompletedProcess:
@@ -114,7 +109,7 @@ def read_sources_on_an_island() -> None:
                 drawn = moves | {"flip_vertical": down, "flip_horizontal": right}
                 modes = itertools.product(FILL_MODES, (0, 1)) if moves else [("nearest", 1)]
                 for fill_mode, order in modes:
-                    recipe = Recipe(fill_mode=fill_mode, order=order, data_format=data_format)
+                    recipe = dict(fill_mode=fill_mode, order=order, data_format=data_format)
                     expected = batch_of(images, recipe, **drawn)
                     np.testing.assert_array_equal(batch_of(source, recipe, **drawn), expected)
                     with shared_out_by_rows():
@@ -208,7 +203,7 @@ def test_nothing_is_written_beside_a_batch(function: Any, dtype: str, data_forma
     for size, channels, by_rows in itertools.product(SIZES, range(1, 6), (False, True)):
         images = make_images(3, *size, channels, "float32")
         for fill_mode, order in itertools.product(FILL_MODES, (0, 1)):
-            recipe = Recipe(
+            recipe = dict(
                 dtype=np.dtype(dtype),
                 data_format=data_format,
                 preprocessing_function=function,
@@ -232,7 +227,7 @@ def test_nothing_is_written_beside_a_batch(function: Any, dtype: str, data_forma
 
 @pytest.mark.parametrize("dtype", ["float32", "uint8", "float16"])
 def test_nothing_is_written_beside_a_batch_that_takes_statistics(dtype: str) -> None:
-    recipe = Recipe(
+    recipe = dict(
         dtype=np.dtype(dtype), samplewise_center=True, samplewise_normalize=True, rescale=1 / 255
     )
     drawn = MOVES | {"channel_shift_intensity": 20.0, "brightness": 1.3, "flip_horizontal": True}
@@ -256,7 +251,7 @@ def test_image_that_needs_no_warp_gets_the_bits_that_a_warp_gives(
     still, turned = some_draws(1), some_draws(1, theta=5e-324)
     assert not geometry.moves(still).any()
     assert geometry.moves(turned).all()
-    recipe = Recipe(fill_mode=fill_mode, order=order)
+    recipe = dict(fill_mode=fill_mode, order=order)
     for (down, right), dtype, channels, by_rows in itertools.product(
         FLIPS, ("uint8", "float32"), (1, 3, 4, 5), (False, True)
     ):
@@ -271,9 +266,9 @@ def test_image_that_needs_no_warp_gets_the_bits_that_a_warp_gives(
 
 def test_images_with_and_without_a_warp_in_one_batch_do_not_disturb_each_other() -> None:
     images = make_images(3, 35, 9, 3)
-    batch = batch_of(images, Recipe(), theta=(0.0, 30.0, 0.0))
+    batch = batch_of(images, dict(), theta=(0.0, 30.0, 0.0))
     np.testing.assert_array_equal(batch[[0, 2]], images[[0, 2]])
-    np.testing.assert_array_equal(batch[1], batch_of(images[1:2], Recipe(), theta=30.0)[0])
+    np.testing.assert_array_equal(batch[1], batch_of(images[1:2], dict(), theta=30.0)[0])
 
 
 # Rounding.
@@ -282,7 +277,7 @@ def test_images_with_and_without_a_warp_in_one_batch_do_not_disturb_each_other()
 def converted(values: np.ndarray, dtype: str) -> np.ndarray:
     """Return float32 values after a trip through a batch."""
     images = np.ascontiguousarray(values, np.float32).reshape(1, 1, -1, 1)
-    return batch_of(images, Recipe(dtype=np.dtype(dtype))).reshape(-1)
+    return batch_of(images, dict(dtype=np.dtype(dtype))).reshape(-1)
 
 
 def test_float16_has_the_bits_of_numpy() -> None:
@@ -465,13 +460,13 @@ def all_threads() -> Iterator[int]:
 
 def test_process_may_be_limited_to_one_thread(threads_used: list[int], all_threads: int) -> None:
     images = make_images(4, 8, 11, 3)
-    expected = batch_of(images, Recipe(), **{"theta": 30.0})
+    expected = batch_of(images, dict(), **{"theta": 30.0})
     fastaug.set_num_threads(1)
     for threads in (None, 1, all_threads):
-        batch = batch_of(images, Recipe(threads=threads), theta=30.0)
+        batch = batch_of(images, dict(threads=threads), theta=30.0)
         np.testing.assert_array_equal(batch, expected)
     fastaug.set_num_threads(np.int64(all_threads))
-    batch_of(images, Recipe(), theta=30.0)
+    batch_of(images, dict(), theta=30.0)
     assert threads_used == [all_threads, 1, 1, 1, all_threads]
     assert numba.get_num_threads() == all_threads
 
@@ -489,7 +484,7 @@ def test_generator_may_be_limited_to_one_thread(threads_used: list[int], all_thr
 def test_threads_of_numba_itself_are_a_limit_too(threads_used: list[int], all_threads: int) -> None:
     numba.set_num_threads(1)
     try:
-        batch_of(make_images(4, 8, 11, 3), Recipe(threads=all_threads))
+        batch_of(make_images(4, 8, 11, 3), dict(threads=all_threads))
         assert numba.get_num_threads() == 1
     finally:
         numba.set_num_threads(all_threads)
@@ -501,7 +496,7 @@ def test_threads_of_numba_are_as_before_when_a_batch_fails(all_threads: int) -> 
         raise OSError("a bad image")
 
     with pytest.raises(OSError, match="a bad image"):
-        batch_of(make_images(4, 8, 11, 3), Recipe(preprocessing_function=fail, threads=1))
+        batch_of(make_images(4, 8, 11, 3), dict(preprocessing_function=fail, threads=1))
     assert numba.get_num_threads() == all_threads
 
 
@@ -522,5 +517,5 @@ def test_number_of_threads_that_cannot_be_is_refused_by_its_name(
 ) -> None:
     with pytest.raises(error, match=f"n(=| must be an integer, not ){n!r}"):
         fastaug.set_num_threads(n)
-    batch_of(make_images(4, 8, 11, 3), Recipe())
+    batch_of(make_images(4, 8, 11, 3), dict())
     assert threads_used == [all_threads]

@@ -15,13 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
-from oracles import some_draws
+from oracles import batch_of, some_draws
 from PIL import Image
 
 from fastaug import Generator
-from fastaug.pixels.batch import BatchDraws, Recipe, make_batch
 from fastaug.transforms import QuarterTurn, Solarize
-from fastaug.transforms.geometry import compose
+from fastaug.transforms.geometry import Pull
 from fastaug.transforms.keras.draws import Draws, Ranges, draw_batch
 from fastaug.transforms.keras.matrices import moves, pull_matrices
 from fastaug.transforms.streams import batch_stream, transform_stream
@@ -253,7 +252,7 @@ def stacked(draws: list[Draws]) -> list[Any]:
 def test_draw_of_a_batch_is_that_of_its_images_one_by_one(
     options, seed: int, count: int, height: int, width: int
 ) -> None:
-    ranges = Generator(**options).ranges()
+    ranges = Generator(**options).policy().keras.ranges
     rng, same = batch_stream(seed, 0), batch_stream(seed, 0)
     batch = draw_batch(ranges, rng, count, height, width)
     singles = [draw_batch(ranges, same, 1, height, width) for _ in range(count)]
@@ -266,7 +265,7 @@ def test_draw_of_a_batch_is_that_of_its_images_one_by_one(
 @given(options, seeds, sizes, sizes)
 def test_drawn_numbers_stay_in_their_ranges(options, seed: int, height: int, width: int) -> None:
     generator = Generator(**options)
-    draws = draw_batch(generator.ranges(), batch_stream(seed, 0), 20, height, width)
+    draws = draw_batch(generator.policy().keras.ranges, batch_stream(seed, 0), 20, height, width)
     assert np.abs(draws.theta).max() <= generator.rotation_range
     assert np.abs(draws.shear).max() <= generator.shear_range
     for shift, extent, size in (
@@ -296,18 +295,12 @@ small_images = arrays.arrays(
 )
 
 
-def batch_of(images: np.ndarray, recipe: Recipe, **drawn: Any) -> np.ndarray:
-    rows = np.arange(len(images))
-    draws = BatchDraws(some_draws(len(images), **drawn), 0, 0, rows)
-    return make_batch(recipe, images, rows, draws)
-
-
 @fixed
 @given(small_images, st.booleans(), st.booleans())
 def test_flipping_twice_changes_nothing(images, horizontal: bool, vertical: bool) -> None:
     flips = {"flip_horizontal": horizontal, "flip_vertical": vertical}
-    once = batch_of(images, Recipe(), **flips)
-    np.testing.assert_array_equal(batch_of(once, Recipe(), **flips), images)
+    once = batch_of(images, dict(), **flips)
+    np.testing.assert_array_equal(batch_of(once, dict(), **flips), images)
 
 
 @fixed
@@ -322,7 +315,7 @@ def test_flipping_twice_changes_nothing(images, horizontal: bool, vertical: bool
 def test_bytes_and_floats_of_the_same_values_give_the_same_picture(
     images, fill_mode: str, order: int, theta: float, shift: float, zoom: float
 ) -> None:
-    recipe = Recipe(fill_mode=fill_mode, order=order, rescale=1 / 255)
+    recipe = dict(fill_mode=fill_mode, order=order, rescale=1 / 255)
     drawn = {"theta": theta, "tx": shift, "zy": zoom, "channel_shift_intensity": 9.5}
     np.testing.assert_array_equal(
         batch_of(images, recipe, **drawn), batch_of(images.astype(np.float32), recipe, **drawn)
@@ -335,7 +328,7 @@ def test_warped_image_stays_within_the_values_of_its_source(
     images, theta: float, shift: float, zoom: float
 ) -> None:
     for fill_mode in ("nearest", "reflect", "wrap"):
-        batch = batch_of(images, Recipe(fill_mode=fill_mode), theta=theta, ty=shift, zx=zoom)
+        batch = batch_of(images, dict(fill_mode=fill_mode), theta=theta, ty=shift, zx=zoom)
         for image, source in zip(batch, images, strict=True):
             # The four weights add up to 1 but for a few roundings in float64, and one in float32.
             slack = 255 * 2.0**-23
@@ -362,8 +355,10 @@ def test_composed_pull_matrix_pulls_through_both(
 ) -> None:
     last = pull_matrices(some_draws(1, **last_numbers), height, width, quirks=quirks)
     first = pull_matrices(some_draws(1, **first_numbers), height, width, quirks=quirks)
-    one_step = compose(last, first)[0] @ [*place, 1]
-    two_steps = last[0] @ [*(first[0] @ [*place, 1]), 1]
+    still, count = np.zeros((1, 2), bool), np.ones(1, bool)
+    behind, before = (Pull(one, count, still, (height, width)) for one in (first, last))
+    one_step = behind.after(before).matrices[0] @ [*place, 1]
+    two_steps = last[0] @ (first[0] @ [*place, 1])
     # Float64 coordinates of up to about 16 * 100 pixels.
     np.testing.assert_allclose(one_step, two_steps, rtol=0, atol=1e-10)
 

@@ -17,7 +17,7 @@ from pools import draw_photos
 
 import fastaug
 from fastaug import Generator, InputStats
-from fastaug.counters import Delivery, Stats
+from fastaug.counters import Counters, Delivery
 from fastaug.watch.advice import ENOUGH, MODEL
 from fastaug.watch.waiting import Step, seconds_waited
 
@@ -237,7 +237,7 @@ def test_time_in_the_function_is_part_of_that_in_kernels():
     with flow(preprocessing_function="tf") as batches:
         next(batches)
         assert batches.stats.function_s == 0
-    assert Stats().function_s == 0
+    assert Counters().function_s == 0
 
 
 # From times alone.

@@ -24,7 +24,7 @@ from fastaug.files.decoders.frames import (
     write_frame,
 )
 from fastaug.files.decoders.shared_memory import attach
-from fastaug.files.decoders.slots import Rooms, divide
+from fastaug.files.decoders.slots import Slots, divide
 from fastaug.files.target import Target
 
 _PARENT_CHECK_S = 1.0  # how often a worker looks whether its parent is still there
@@ -38,32 +38,32 @@ def _serve(number: int, requests: int, replies: int) -> None:
     """Answer requests until the parent closes the pipe."""
     setup = read_frame(requests)
     target = Target(**setup["target"])
-    rooms = divide(attach(setup["memory"]), *setup["rooms"])
+    slots = divide(attach(setup["memory"]), *setup["slots"])
     write_frame(replies, {"ready": True})
     while True:
         request = read_frame(requests)
         for name, value in request["pillow"].items():
             setattr(_PILLOW_SETTINGS[name], name, value)
-        write_frame(replies, _decode_all(request["files"], target, rooms, number))
+        write_frame(replies, _decode_all(request["files"], target, slots, number))
 
 
 def _decode_all(
-    files: list[tuple[int, str]], target: Target, rooms: Rooms, number: int
+    files: list[tuple[int, str]], target: Target, slots: Slots, number: int
 ) -> dict[str, Any]:
     """Decode the files of a request; return the reply."""
     started = time.perf_counter()
     reasons, notices = [], []
     for slot, path in files:
-        rooms.notes[number] = slot + 1
+        slots.notes[number] = slot + 1
         try:
-            height, width, notice = decode_into(path, target, rooms.slots[slot])
+            height, width, notice = decode_into(path, target, slots.pixels[slot])
         except DecodeError as error:
             reasons.append((slot, error.reason))
             height, width, notice = target.height, target.width, None
-        rooms.sizes[slot] = height, width
+        slots.sizes[slot] = height, width
         if notice:
             notices.append((slot, notice))
-    rooms.notes[number] = 0
+    slots.notes[number] = 0
     return {"reasons": reasons, "notices": notices, "seconds": time.perf_counter() - started}
 
 

@@ -1,11 +1,11 @@
 """The pool of decode processes.
 
     consumer            one thread per worker          worker process
-    submit(paths) ----> [ queue of tasks ] --pipe----> worker.py: decode
+    submit(paths) ----> [ queue of tasks ] --pipe----> child.py: decode
     wait(ticket) <----- condition <----------pipe----- {"reasons": []}
-         |                    crew.py                      |
-         +-- images of <-- taken over <-- slots in shared -+
-             a batch                      memory
+         |                supervisor.py                    |
+         +-- images of <-- pixels picked <-- slots in shared
+             a batch                         memory
 
 Knows no numba, no keras.
 """
@@ -25,11 +25,17 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.counters import Stats
+from fastaug.counters import Counters
 from fastaug.errors import WorkerError, warn_of_file
 from fastaug.files.decoders.shared_memory import SharedMemory
-from fastaug.files.decoders.slots import divide, rooms_nbytes
-from fastaug.files.decoders.supervisor import TASKS_OF_A_WORKER, Crew, PickPixels, Task, Ticket
+from fastaug.files.decoders.slots import divide, slots_nbytes
+from fastaug.files.decoders.supervisor import (
+    TASKS_OF_A_WORKER,
+    PickPixels,
+    Supervisor,
+    Task,
+    Ticket,
+)
 from fastaug.files.target import Target
 
 # Files of a task: enough to make a hand-over (about 0.1 ms) small beside the decoding (about 0.3 ms
@@ -78,39 +84,39 @@ class DecodePool:
         batches: int,
         timeout: float,
         resize: PickPixels | None = None,
-        stats: Stats | None = None,
+        stats: Counters | None = None,
     ) -> None:
         self._timeout = timeout
         self._workers = workers
         resize = resize if target.picks_pixels else None
         sizes, memory = _share(target, workers, roomy=resize is not None)
-        setup = {"target": asdict(target), "memory": memory.address(), "rooms": sizes}
+        setup = {"target": asdict(target), "memory": memory.address(), "slots": sizes}
         descriptors = () if memory.descriptor < 0 else (memory.descriptor,)
         shape = batch_size, *target.slot_shape
-        self._crew = Crew(
+        self._supervisor = Supervisor(
             setup,
             descriptors,
             divide(memory.buffer, *sizes),
             [np.empty(shape, target.slot_dtype) for _ in range(batches)],
             resize or _copy,
-            stats or Stats(),
+            stats or Counters(),
         )
         self._told: set[str] = set()
-        self._finalizer = weakref.finalize(self, _close, self._crew, memory)
+        self._finalizer = weakref.finalize(self, _close, self._supervisor, memory)
 
     def submit(self, paths: Sequence[str]) -> Ticket:
         """Start decoding up to `batch_size` files, as soon as there is a free place."""
         self._check_usable()
-        crew = self._crew
-        crew.start(self._workers)
-        with crew.lock:
-            self._wait_until(lambda: crew.free)
-            ticket, count = Ticket(paths, crew.free.pop(), len(paths)), len(paths)
-            size = max(1, min(crew.task_files, -(-count // self._workers)))
-            crew.tasks.extend(
+        supervisor = self._supervisor
+        supervisor.start(self._workers)
+        with supervisor.lock:
+            self._wait_until(lambda: supervisor.free)
+            ticket, count = Ticket(paths, supervisor.free.pop(), len(paths)), len(paths)
+            size = max(1, min(supervisor.task_files, -(-count // self._workers)))
+            supervisor.tasks.extend(
                 Task(ticket, start, min(start + size, count)) for start in range(0, count, size)
             )
-            crew.changed.notify_all()
+            supervisor.changed.notify_all()
         return ticket
 
     def wait(self, ticket: Ticket) -> NDArray[Any]:
@@ -127,7 +133,7 @@ class DecodePool:
         """
         self._check_usable()
         try:
-            with self._crew.lock:
+            with self._supervisor.lock:
                 self._wait_until(lambda: not ticket.remaining)
         finally:
             self._report()
@@ -139,12 +145,12 @@ class DecodePool:
 
     def release(self, ticket: Ticket) -> None:
         """Give a ticket's memory back; files that nobody has started on are forgotten."""
-        self._crew.release(ticket)
+        self._supervisor.release(ticket)
 
     @property
     def places(self) -> int:
         """How many more batches can be submitted without waiting."""
-        return len(self._crew.free)
+        return len(self._supervisor.free)
 
     def close(self) -> None:
         """Stop all processes and free the memory."""
@@ -152,45 +158,45 @@ class DecodePool:
 
     def check_owner(self) -> None:
         """Raise a RuntimeError in a forked process."""
-        if os.getpid() != self._crew.owner:
+        if os.getpid() != self._supervisor.owner:
             raise RuntimeError(
                 "an iterator over files can't be used in a forked process; make it there"
             )
 
     def _check_usable(self) -> None:
         self.check_owner()
-        if self._crew.closed:
+        if self._supervisor.closed:
             raise RuntimeError("the iterator is closed")
 
     def _wait_until(self, ready: Callable[[], object]) -> None:
         """Wait, with the lock held, as long as workers get on."""
-        crew = self._crew
-        crew.retry()
+        supervisor = self._supervisor
+        supervisor.retry()
         look_s = min(self._timeout / 10, 1.0)
-        stalled_s, progress, before = 0.0, crew.progress(), time.monotonic()
-        while not (ready() or crew.failure or crew.closed):
+        stalled_s, progress, before = 0.0, supervisor.progress(), time.monotonic()
+        while not (ready() or supervisor.failure or supervisor.closed):
             if stalled_s >= self._timeout:
-                files = ", ".join(map(repr, crew.being_read())) or "none"
-                crew.interrupt()
+                files = ", ".join(map(repr, supervisor.being_read())) or "none"
+                supervisor.interrupt()
                 raise TimeoutError(
                     f"no image was decoded for timeout={self._timeout} s; being read: {files}"
                 )
-            crew.changed.wait(look_s)
+            supervisor.changed.wait(look_s)
             now = time.monotonic()
             # A machine that was suspended in between did not stall for all that time.
             stalled_s += min(now - before, 2 * look_s)
-            if crew.progress() != progress:
-                stalled_s, progress = 0.0, crew.progress()
+            if supervisor.progress() != progress:
+                stalled_s, progress = 0.0, supervisor.progress()
             before = now
         self._check_usable()
         if not ready():
-            raise WorkerError(crew.failure)
+            raise WorkerError(supervisor.failure)
 
     def _report(self) -> None:
         """Warn, once, of the workers that ended since the last call, and of what they noticed."""
-        with self._crew.lock:
-            ends = Counter(self._crew.take_obituaries())
-            notices = self._crew.notices.keys() - self._told
+        with self._supervisor.lock:
+            ends = Counter(self._supervisor.take_ends())
+            notices = self._supervisor.notices.keys() - self._told
             self._told |= notices
         if ends:
             what = ", ".join(f"{count} {end}" for end, count in ends.items())
@@ -201,7 +207,7 @@ class DecodePool:
                 stacklevel=3,
             )
         for notice in sorted(notices):
-            warn_of_file(self._crew.notices[notice], notice)
+            warn_of_file(self._supervisor.notices[notice], notice)
 
 
 def _share(target: Target, workers: int, *, roomy: bool) -> tuple[Sizes, SharedMemory]:
@@ -216,7 +222,7 @@ def _reserve(workers: int, slot_nbytes: int) -> tuple[Sizes, SharedMemory]:
     """Reserve slots for two tasks of each worker."""
     files = max(1, min(_TASK_FILES, _TASK_NBYTES // slot_nbytes))
     sizes = workers, workers * TASKS_OF_A_WORKER * files, slot_nbytes
-    return sizes, SharedMemory(rooms_nbytes(*sizes))
+    return sizes, SharedMemory(slots_nbytes(*sizes))
 
 
 def roomy_slot(target: Target) -> int:
@@ -230,8 +236,8 @@ def _copy(slots: NDArray[np.uint8], _sizes: NDArray[np.int32], images: NDArray[A
     images[...] = slots.view(images.dtype).reshape(images.shape)
 
 
-def _close(crew: Crew, memory: SharedMemory) -> None:
+def _close(supervisor: Supervisor, memory: SharedMemory) -> None:
     try:
-        crew.close()
+        supervisor.close()
     finally:
         memory.close()

@@ -26,7 +26,7 @@ _APART: dict[str, Any] = (
 )
 
 
-class WorkerProcess:
+class DecoderProcess:
     """One decode process and its two pipes.
 
     OSError if it can't be started; its methods raise EOFError or OSError if it dies.
@@ -71,7 +71,7 @@ class WorkerProcess:
         """Return the worker's reply to the first request that it has not answered yet."""
         return read_frame(self._replies.fileno())
 
-    def bury(self) -> str:
+    def close(self) -> str:
         """Kill the process if it still runs, free its pipes, and say how it ended."""
         self.process.kill()
         self.process.wait()

@@ -14,7 +14,7 @@ NOTE_NBYTES = 64  # for each worker, at the start of the shared memory; a cache 
 SIZE_NBYTES = 8  # for each slot, behind that
 
 
-class Rooms(NamedTuple):
+class Slots(NamedTuple):
     """The arrays in the shared memory.
 
     A worker's note is 1 + the slot that it decodes now, or 0; `sizes` are the heights and widths of
@@ -23,19 +23,19 @@ class Rooms(NamedTuple):
 
     notes: NDArray[np.int64]  # (workers,), each in a cache line of its own
     sizes: NDArray[np.int32]  # (slots, 2)
-    slots: NDArray[np.uint8]  # (slots, slot_nbytes)
+    pixels: NDArray[np.uint8]  # (slots, slot_nbytes)
 
 
-def rooms_nbytes(workers: int, slots: int, slot_nbytes: int) -> int:
+def slots_nbytes(workers: int, slots: int, slot_nbytes: int) -> int:
     """Return how much memory `divide` divides."""
     return NOTE_NBYTES * workers + slots * (SIZE_NBYTES + slot_nbytes)
 
 
-def divide(buffer: mmap.mmap, workers: int, slots: int, slot_nbytes: int) -> Rooms:
+def divide(buffer: mmap.mmap, workers: int, slots: int, slot_nbytes: int) -> Slots:
     """Return the arrays in the shared memory."""
     behind_notes = workers * NOTE_NBYTES
     behind_sizes = behind_notes + slots * SIZE_NBYTES
-    return Rooms(
+    return Slots(
         np.frombuffer(buffer, np.int64, behind_notes // 8)[:: NOTE_NBYTES // 8],
         np.frombuffer(buffer, np.int32, 2 * slots, behind_notes).reshape(slots, 2),
         np.frombuffer(buffer, np.uint8, slots * slot_nbytes, behind_sizes).reshape(slots, -1),

@@ -1,4 +1,4 @@
-"""The crew of decode processes: one thread of the parent looks after each.
+"""The supervisor of decode processes: one thread of the parent looks after each.
 
 A thread starts its worker, gives it tasks, takes over what it has decoded, and starts it again when
 it dies.  A worker has slots for two tasks in the shared memory: it decodes one while the other is
@@ -26,10 +26,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.counters import Stats
+from fastaug.counters import Counters
 from fastaug.errors import DecodeError
-from fastaug.files.decoders.process import WorkerProcess
-from fastaug.files.decoders.slots import Rooms
+from fastaug.files.decoders.process import DecoderProcess
+from fastaug.files.decoders.slots import Slots
 
 TASKS_OF_A_WORKER = 2
 _STARTS_LOST = 10  # workers killed in a row before they were ready, until that is an error
@@ -46,7 +46,7 @@ class Ticket:
     memory: NDArray[Any]
     remaining: int
     errors: dict[int, DecodeError] = field(default_factory=dict)  # by number in the batch
-    suspects: set[int] = field(default_factory=set)  # files over which one worker has died
+    blamed: set[int] = field(default_factory=set)  # files over which one worker has died
     released: bool = False
 
     @property
@@ -77,7 +77,7 @@ class Task:
         return number if self.start <= number < self.stop else -1
 
 
-class Crew:
+class Supervisor:
     """What the consumer and the workers' threads share, under one lock.
 
     Parameters
@@ -86,7 +86,7 @@ class Crew:
         What `worker.py` wants to know.
     descriptors
         Open files that workers inherit.
-    rooms
+    slots
         The arrays in shared memory, with as many slots for each worker.
     memories
         Arrays for the images of so many batches.
@@ -100,15 +100,15 @@ class Crew:
         self,
         setup: dict[str, Any],
         descriptors: tuple[int, ...],
-        rooms: Rooms,
+        slots: Slots,
         memories: Sequence[NDArray[Any]],
         pick_pixels: PickPixels,
-        stats: Stats,
+        stats: Counters,
     ) -> None:
         self._setup = setup
         self._descriptors = descriptors
-        self._rooms = rooms
-        self.task_files = len(rooms.slots) // (len(rooms.notes) * TASKS_OF_A_WORKER)
+        self._slots = slots
+        self.task_files = len(slots.pixels) // (len(slots.notes) * TASKS_OF_A_WORKER)
         self._pick_pixels = pick_pixels
         self._stats = stats
         # Entered by itself, in C: Condition's own `with` is Python, in which a Ctrl-C can hit.
@@ -116,9 +116,9 @@ class Crew:
         self.changed = threading.Condition(self.lock)
         self.free = list(memories)
         self.tasks: deque[Task] = deque()
-        self.workers: dict[int, WorkerProcess] = {}
+        self.workers: dict[int, DecoderProcess] = {}
         self.busy: dict[int, deque[Task]] = {}  # for each thread, what its worker has to do
-        self.obituaries: list[str] = []  # how workers ended, until the consumer was told
+        self.ends: list[str] = []  # how workers ended, until the consumer was told
         self.notices: dict[str, str] = {}  # what else it should hear, and the first file with it
         self.failure: str | None = None  # why workers can't be started; stops all threads
         self.closed = False
@@ -146,7 +146,7 @@ class Crew:
 
     def progress(self) -> object:
         """Return something that changes whenever a worker gets on."""
-        return self._tasks_done, self._rooms.notes.tobytes()
+        return self._tasks_done, self._slots.notes.tobytes()
 
     def being_read(self) -> list[str]:
         """Return the files that busy workers are at; all of a task that was not begun."""
@@ -169,14 +169,14 @@ class Crew:
                     worker.interrupted = True
                     worker.process.kill()
 
-    def take_obituaries(self) -> list[str]:
+    def take_ends(self) -> list[str]:
         """Return how workers ended since the last call; with one, all that have ended by now."""
         with self.lock:
-            for worker in self.workers.values() if self.obituaries else ():
+            for worker in self.workers.values() if self.ends else ():
                 if worker.ready and not (worker.told or worker.interrupted) and worker.end():
                     worker.told = True
-                    self.obituaries.append(worker.end())
-            ends, self.obituaries = self.obituaries, []
+                    self.ends.append(worker.end())
+            ends, self.ends = self.ends, []
         return ends
 
     def release(self, ticket: Ticket) -> None:
@@ -204,17 +204,17 @@ class Crew:
         deadline = time.monotonic() + _JOIN_S
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        rooms = self._rooms  # copies of nothing let the shared memory go
-        self._rooms = Rooms(rooms.notes.copy(), rooms.sizes[:0].copy(), rooms.slots[:0].copy())
+        slots = self._slots  # copies of nothing let the shared memory go
+        self._slots = Slots(slots.notes.copy(), slots.sizes[:0].copy(), slots.pixels[:0].copy())
 
     def _tend(self, number: int) -> None:
-        """Look after one worker until the crew is closed: the body of a thread."""
-        worker: WorkerProcess | None = None
+        """Look after one worker until the supervisor is closed: the body of a thread."""
+        worker: DecoderProcess | None = None
         while not self.closed:
             try:
                 while (task := self._next_task(number)) is not None:
                     if worker is None:
-                        worker = WorkerProcess(number, self._descriptors)
+                        worker = DecoderProcess(number, self._descriptors)
                         self._enlist(number, worker)
                     worker.send(task.files())
                 if worker is not None and self.busy[number]:
@@ -224,7 +224,7 @@ class Crew:
                 self._lose(number, worker, error)
                 worker = None
         if worker is not None:
-            worker.bury()
+            worker.close()
 
     def _next_task(self, number: int) -> Task | None:
         """Take a task if there is one for this worker; wait for it if that has nothing to do."""
@@ -244,11 +244,11 @@ class Crew:
             tasks.append(task)
             return task
 
-    def _enlist(self, number: int, worker: WorkerProcess) -> None:
+    def _enlist(self, number: int, worker: DecoderProcess) -> None:
         """Make a new worker known to those who may kill it, and wait until it is ready."""
         with self.lock:
             self.workers[number] = worker
-            self._rooms.notes[number] = 0
+            self._slots.notes[number] = 0
             if self.closed:
                 worker.process.kill()
         worker.greet(self._setup)
@@ -263,7 +263,7 @@ class Crew:
             slots = slice(task.slot, task.slot + len(task))
             images = ticket.memory[task.start : task.stop]
             try:
-                self._pick_pixels(self._rooms.slots[slots], self._rooms.sizes[slots], images)
+                self._pick_pixels(self._slots.pixels[slots], self._slots.sizes[slots], images)
             except Exception as error:
                 # Nobody's files are to blame, and to try again would not help.
                 self.workers[number].interrupted = True
@@ -282,9 +282,9 @@ class Crew:
             self.busy[number].popleft()
             self._finish(ticket, len(task))
 
-    def _lose(self, number: int, worker: WorkerProcess | None, error: Exception) -> None:
-        """Bury a worker and put its tasks back."""
-        end = f"failed: {error}" if worker is None else worker.bury()
+    def _lose(self, number: int, worker: DecoderProcess | None, error: Exception) -> None:
+        """End a worker and put its tasks back."""
+        end = f"failed: {error}" if worker is None else worker.close()
         with self.lock:
             self.workers.pop(number, None)
             if self.closed:
@@ -300,7 +300,7 @@ class Crew:
                     self.tasks.appendleft(task)
             self.changed.notify_all()
 
-    def _take_note(self, number: int, worker: WorkerProcess | None, end: str) -> None:
+    def _take_note(self, number: int, worker: DecoderProcess | None, end: str) -> None:
         """Write down a death that was not our doing, and name a file that is guilty of two."""
         if worker is None or not worker.ready:
             self._starts_lost += 1
@@ -312,14 +312,14 @@ class Crew:
                 )
                 return
         if worker is None or not worker.told:
-            self.obituaries.append(end)
+            self.ends.append(end)
         self._stats.add(workers_restarted=1)
         task, file = self._file_of(number)
         if task is None:
             return
         ticket = task.ticket
-        if file not in ticket.suspects:
-            ticket.suspects.add(file)
+        if file not in ticket.blamed:
+            ticket.blamed.add(file)
             return
         reason = f"its decode process {end}, and so did another one before"
         ticket.errors[file] = DecodeError(ticket.paths[file], reason)
@@ -327,7 +327,7 @@ class Crew:
 
     def _file_of(self, number: int) -> tuple[Task | None, int]:
         """Return the task and the number in its batch of the file that a worker is at, or -1."""
-        slot = int(self._rooms.notes[number]) - 1
+        slot = int(self._slots.notes[number]) - 1
         for task in self.busy[number]:
             if (file := task.number_of(slot)) >= 0:
                 return task, file
