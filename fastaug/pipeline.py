@@ -20,14 +20,22 @@ from fastaug.geometry import compose, moves, pull_matrices
 from fastaug.kernels.batch import (
     Finish,
     Layout,
-    Transforms,
+    Plan,
     augment_blocks,
     augment_images,
     finish_images,
 )
 from fastaug.kernels.lanes import WIDTH as LANES
 from fastaug.kernels.launch import COMPILED, Pace, launch, limited_threads
-from fastaug.kernels.pointwise import DIVIDE, MULTIPLY, REVERSE_CHANNELS, SUBTRACT
+from fastaug.kernels.pointwise import (
+    DIVIDE,
+    MULTIPLY,
+    REVERSE_CHANNELS,
+    SCALE_BRIGHTNESS,
+    SCALE_BRIGHTNESS_AS_KERAS,
+    SHIFT_CHANNELS,
+    SUBTRACT,
+)
 from fastaug.kernels.warp import FILL_MODES
 from fastaug.preprocessing import Function, Mode, call_function, fused_mode
 from fastaug.spline import warp_spline
@@ -144,22 +152,16 @@ def make_batch(
     function, working = recipe.preprocessing_function, recipe.working_dtype
     mode = fused_mode(function, shape[recipe.channel_axis], recipe.data_format)
     finish = _finish(recipe, mode, shape)
-    photometric = [one for one in recipe.transforms if isinstance(one, Photometric)]
-    called = function is not None and mode is None
     dtype = recipe.dtype if recipe.whitening is None else working
     with limited_threads(recipe.threads, pace) as threads:
-        plan = _plan(recipe, images, rows, draws)
-        if called or photometric:
-            batch = _augment(recipe, threads, plan, _nothing(working), working, buffers, pace)
-            for transform in photometric:
-                drawn = transform.draw(_stream(draws, transform), len(batch))
-                transform.apply(channels_last(batch, recipe.data_format), drawn)
-            if callable(function) and called:
-                with (stats or Stats()).timing("function_s"):
-                    call_function(function, batch, recipe.channel_axis, draws.samples)
+        work = _work(recipe, images, rows, draws)
+        if callable(function) and mode is None:
+            batch = _augment(recipe, threads, work, _nothing(working), working, buffers, pace)
+            with (stats or Stats()).timing("function_s"):
+                call_function(function, batch, recipe.channel_axis, draws.samples)
             batch = _finished(recipe, threads, batch, finish, dtype, buffers)
         else:
-            batch = _augment(recipe, threads, plan, finish, dtype, buffers, pace)
+            batch = _augment(recipe, threads, work, finish, dtype, buffers, pace)
         if recipe.whitening is not None:
             batch = _whiten(batch, recipe.whitening, buffers)
             nothing = _nothing(working)
@@ -170,37 +172,37 @@ def make_batch(
 def transform_images(recipe: Recipe, images: Array, rows: NDArray[np.intp], draws: Draws) -> Array:
     """Return a batch after all that Keras draws, not standardised, in the working dtype."""
     working = recipe.working_dtype
-    plan = _plan(replace(recipe, transforms=()), images, rows, BatchDraws(draws, 0, 0, rows))
+    work = _work(replace(recipe, transforms=()), images, rows, BatchDraws(draws, 0, 0, rows))
     with limited_threads(recipe.threads) as threads:
         nothing = _nothing(working)
-        return _augment(recipe, threads, plan, nothing, working, BatchBuffers(), Pace())
+        return _augment(recipe, threads, work, nothing, working, BatchBuffers(), Pace())
 
 
-class _Plan(NamedTuple):
+class _Work(NamedTuple):
     """The kernel's arguments for the drawn stage."""
 
     images: Array
     rows: NDArray[np.intp]
-    transforms: Transforms
+    plan: Plan
 
 
 def _augment(
     recipe: Recipe,
     threads: int,
-    plan: _Plan,
+    work: _Work,
     finish: Finish,
     dtype: np.dtype[Any],
     buffers: BatchBuffers,
     pace: Pace,
 ) -> Array:
     """Make a batch from source pixels."""
-    count, layout = len(plan.rows), _layout(plan.images.shape[1:], recipe.data_format)
-    batch = buffers.lend((count, *plan.images.shape[1:]), dtype)
+    count, layout = len(work.rows), _layout(work.images.shape[1:], recipe.data_format)
+    batch = buffers.lend((count, *work.images.shape[1:]), dtype)
     size = layout.height * layout.width
     # The fast path is taken where there is a compiler and a pixel fits into the lanes.
     fast = COMPILED and layout.channels <= LANES and size * layout.channels < _OFFSETS
     plain = None if fast and not recipe.plain else True
-    arguments = (*plan, layout, finish, plain, _as_bits(batch))
+    arguments = (*work, layout, finish, plain, _as_bits(batch))
     # Rows are shared out where whole images would leave threads idle, and it shows.
     if threads > 1 and size >= (_FEW_LARGE if count < threads else _LARGE):
         seconds = launch(augment_blocks, *arguments)
@@ -230,9 +232,9 @@ def _finished(
 
 def _layout(shape: tuple[int, ...], data_format: str) -> Layout:
     """Return how images of a shape lie in memory."""
-    if data_format == "channels_first":
-        return Layout(shape[1], shape[2], shape[0], planar=True)
-    return Layout(*shape, planar=False)
+    planar = data_format == "channels_first"
+    height, width, channels = (*shape[1:], shape[0]) if planar else shape
+    return Layout(height, width, channels, planar, source_height=height, source_width=width)
 
 
 def _as_bits(batch: Array) -> Array:
@@ -240,44 +242,69 @@ def _as_bits(batch: Array) -> Array:
     return batch.view(np.uint16) if batch.dtype == np.float16 else batch
 
 
-def _plan(recipe: Recipe, images: Array, rows: NDArray[np.intp], draws: BatchDraws) -> _Plan:
+def _work(recipe: Recipe, images: Array, rows: NDArray[np.intp], draws: BatchDraws) -> _Work:
     """Turn drawn numbers into the kernel's arguments; splines are warped here, by SciPy."""
     height, width = channels_last(images, recipe.data_format).shape[1:3]
     keras = draws.keras
     matrices = pull_matrices(keras, height, width, quirks=recipe.quirks)
-    warped = moves(keras)
+    moved = moves(keras)
     for transform in recipe.transforms:
         if isinstance(transform, Geometric):
             drawn = transform.draw(_stream(draws, transform), len(rows))
             # Our own come first, so they are the last step on the way back to the source.
             matrices = compose(transform.matrices(drawn, height, width), matrices)
-            warped = np.ones(len(rows), bool)
-    if recipe.order > 1 and warped.any():
-        images = _spline(recipe, images[rows], matrices, warped)
-        rows, warped = np.arange(len(rows)), np.zeros(len(rows), bool)
-    shifts, factors = keras.channel_shift_intensity, keras.brightness
-    transforms = Transforms(
+            moved = np.ones(len(rows), bool)
+    if recipe.order > 1 and moved.any():
+        images = _spline(recipe, images[rows], matrices, moved)
+        rows, moved = np.arange(len(rows)), np.zeros(len(rows), bool)
+    flips = np.empty((len(rows), 2), bool)
+    flips[:, 0], flips[:, 1] = keras.flip_vertical, keras.flip_horizontal
+    codes, numbers = _own_steps(recipe, draws)
+    plan = Plan(
         matrices=matrices,
-        warped=warped,
-        flip_vertical=keras.flip_vertical,
-        flip_horizontal=keras.flip_horizontal,
+        moved=moved,
+        flips=flips,
+        codes=codes,
+        numbers=numbers,
+        extremes=keras.channel_shift_intensity is not None or keras.brightness is not None,
         order=min(recipe.order, 1),
         fill_mode=FILL_MODES[recipe.fill_mode],
         cval=float(recipe.cval),
-        # Contiguous, because Numba would compile the kernel once more for columns of a matrix.
-        shifts=np.ascontiguousarray(() if shifts is None else shifts, recipe.working_dtype),
-        factors=np.ascontiguousarray(() if factors is None else factors, np.float32),
-        quirks=recipe.quirks,
     )
-    return _Plan(*_source(images, rows, recipe.working_dtype), transforms)
+    return _Work(*_source(images, rows, recipe.working_dtype), plan)
+
+
+def _own_steps(recipe: Recipe, draws: BatchDraws) -> tuple[NDArray[np.int8], Array]:
+    """Return what is done to each image's values, Keras' steps before ours: codes and numbers."""
+    keras, count = draws.keras, len(draws.keras)
+    steps: list[tuple[Any, Array]] = []
+    if keras.channel_shift_intensity is not None:
+        steps.append((SHIFT_CHANNELS, keras.channel_shift_intensity.reshape(-1, 1, 1)))
+    if keras.brightness is not None:
+        code = SCALE_BRIGHTNESS_AS_KERAS if recipe.quirks else SCALE_BRIGHTNESS
+        steps.append((code, keras.brightness.reshape(-1, 1, 1)))
+    for transform in recipe.transforms:
+        if isinstance(transform, Photometric):
+            steps.append(transform.steps(transform.draw(_stream(draws, transform), count)))
+    sizes = [numbers.shape[1:] for _, numbers in steps]
+    codes = np.empty((count, sum(k for k, _ in sizes)), np.int8)
+    all_numbers = np.zeros(
+        (*codes.shape, max((m for _, m in sizes), default=1)), recipe.working_dtype
+    )
+    start = 0
+    for (code, numbers), (k, m) in zip(steps, sizes, strict=True):
+        codes[:, start : start + k] = code
+        all_numbers[:, start : start + k, :m] = numbers
+        start += k
+    return codes, all_numbers
 
 
 def _spline(
-    recipe: Recipe, images: Array, matrices: NDArray[np.float64], warped: NDArray[np.bool_]
+    recipe: Recipe, images: Array, matrices: NDArray[np.float64], moved: NDArray[np.bool_]
 ) -> Array:
     """Warp the images of a batch by SciPy."""
     images = channels_last(images, recipe.data_format).astype(recipe.working_dtype)
-    images = warp_spline(images, matrices, warped, recipe.order, recipe.fill_mode, recipe.cval)
+    images = warp_spline(images, matrices, moved, recipe.order, recipe.fill_mode, recipe.cval)
     return np.moveaxis(images, -1, 1) if recipe.data_format == "channels_first" else images
 
 
@@ -344,7 +371,7 @@ def _operands(
     values: tuple[Any, ...], shape: tuple[int, ...], data_format: str, dtype: np.dtype[Any]
 ) -> Array:
     """Return the steps' operands, (steps, some rows * width * channels), channels last."""
-    height, width, channels, _ = _layout(shape, data_format)
+    height, width, channels = _layout(shape, data_format)[:3]
     by_row = any(np.ndim(value) == 3 and len(value) > 1 for value in values)
     rows = height if by_row else max(1, _OPERAND // width)
     operands = np.empty((len(values), rows, width, channels), dtype)

@@ -23,7 +23,7 @@ def warp_spline(
     images
         (n, height, width, channels) float32 or float64.
     matrices
-        (n, 2, 3) pull matrices in (row, col).
+        (n, 3, 3) pull matrices in (row, col, 1); SciPy refuses projective ones.
     warped
         (n,) bool; the other images are copied.
     order, fill_mode, cval
@@ -39,8 +39,7 @@ def warp_spline(
         for channel in range(images.shape[-1]):
             out[i, ..., channel] = ndimage.affine_transform(
                 images[i, ..., channel],
-                matrices[i, :, :2],
-                matrices[i, :, 2],
+                matrices[i],
                 order=order,
                 mode=fill_mode,
                 cval=cval,

@@ -362,7 +362,7 @@ def test_composed_pull_matrix_pulls_through_both(
     last = pull_matrices(some_draws(1, **last_numbers), height, width, quirks=quirks)
     first = pull_matrices(some_draws(1, **first_numbers), height, width, quirks=quirks)
     one_step = compose(last, first)[0] @ [*place, 1]
-    two_steps = last[0] @ [*(first[0] @ [*place, 1]), 1]
+    two_steps = last[0] @ (first[0] @ [*place, 1])
     # Float64 coordinates of up to about 16 * 100 pixels.
     np.testing.assert_allclose(one_step, two_steps, rtol=0, atol=1e-10)
 
@@ -375,7 +375,7 @@ def test_centre_stays_in_place_without_quirks(
     draws = some_draws(1, theta=theta, zx=zx, zy=zy)
     centre = np.array([(height - 1) / 2, (width - 1) / 2])
     pulled = pull_matrices(draws, height, width, quirks=False)[0] @ [*centre, 1]
-    np.testing.assert_allclose(pulled, centre, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(pulled, [*centre, 1], rtol=0, atol=1e-13)
 
 
 @fixed

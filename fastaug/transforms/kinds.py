@@ -21,12 +21,12 @@ class Geometric(Transform, Protocol):
     """Moves pixels."""
 
     def matrices(self, draw: NDArray[Any], height: int, width: int) -> NDArray[np.float64]:
-        """Return (n, 2, 3) pull matrices: output (row, col, 1) -> source (row, col)."""
+        """Return (n, 3, 3) pull matrices: output (row, col, 1) -> source (row, col, 1)."""
 
 
 @runtime_checkable
 class Photometric(Transform, Protocol):
     """Changes values."""
 
-    def apply(self, images: NDArray[Any], draw: NDArray[Any]) -> None:
-        """Change (n, height, width, channels) float images in place."""
+    def steps(self, draw: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+        """Return codes (n, k) and numbers (n, k, m) for `kernels.pointwise.change_rows`."""

@@ -33,8 +33,10 @@ class QuarterTurn:
         return rng.integers(0, 4, count)
 
     def matrices(self, draw: NDArray[Any], height: int, width: int) -> NDArray[np.float64]:
-        """Return (n, 2, 3) pull matrices about the centre ((height - 1) / 2, (width - 1) / 2)."""
-        turns = _TURNS[draw]
+        """Return (n, 3, 3) pull matrices about the centre ((height - 1) / 2, (width - 1) / 2)."""
         centre = np.array([(height - 1) / 2, (width - 1) / 2])
-        offsets = centre - turns @ centre
-        return np.concatenate([turns, offsets[:, :, np.newaxis]], axis=2)
+        matrices = np.zeros((len(draw), 3, 3))
+        matrices[:, :2, :2] = _TURNS[draw]
+        matrices[:, :2, 2] = centre - _TURNS[draw] @ centre
+        matrices[:, 2, 2] = 1
+        return matrices

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.kernels.launch import launch
-from fastaug.kernels.pointwise import solarize
+from fastaug.kernels.pointwise import NOTHING, SOLARIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,7 @@ class Solarize:
         """Draw which images are solarised."""
         return rng.random(count) < self.probability
 
-    def apply(self, images: NDArray[Any], draw: NDArray[Any]) -> None:
-        """Solarise (n, height, width, channels) float images with values in [0, 255], in place."""
-        launch(solarize, images, draw, images.dtype.type(self.threshold))
+    def steps(self, draw: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+        """Return the codes (n, 1) and the thresholds (n, 1, 1), for values in [0, 255]."""
+        codes = np.where(draw, np.int8(SOLARIZE), np.int8(NOTHING))
+        return codes[:, np.newaxis], np.full((len(draw), 1, 1), float(self.threshold))
