@@ -165,7 +165,7 @@ def draw_of(transform: Transform, count: int, size: tuple[int, int] = (8, 8)) ->
 
 
 def reference_pull(i: int, height: int, width: int) -> Array:
-    """Compose image i's numbers in MOVES as Keras documents them: (2, 3), in (row, col).
+    """Compose image i's numbers in MOVES as Keras documents them: (3, 3), in (row, col, 1).
 
     Keras composes in (x, y) = (col, row), where the width shift moves along x.
     """
@@ -178,14 +178,14 @@ def reference_pull(i: int, height: int, width: int) -> Array:
     zoom = np.diag([MOVES["zx"][i], MOVES["zy"][i], 1])
     there, back = [[1, 0, x], [0, 1, y], [0, 0, 1]], [[1, 0, -x], [0, 1, -y], [0, 0, 1]]
     pull = np.array(there) @ (np.array(rotation) @ shift @ shearing @ zoom) @ back
-    return pull[[1, 0]][:, [1, 0, 2]]
+    return pull[[1, 0, 2]][:, [1, 0, 2]]
 
 
 def reference_warp(images: Array, order: int, fill_mode: str) -> Array:
     def warp(image: Array, pull: Array) -> Array:
         channels = [
             ndimage.affine_transform(
-                channel, pull[:, :2], pull[:, 2], order=order, mode=fill_mode, cval=CVAL
+                channel, pull[:2, :2], pull[:2, 2], order=order, mode=fill_mode, cval=CVAL
             )
             for channel in np.moveaxis(image.astype(np.float32), -1, 0)
         ]

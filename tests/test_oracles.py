@@ -25,9 +25,10 @@ from oracles import (
 )
 from scipy import ndimage
 
-from fastaug import Generator, pipeline
+from fastaug import Generator
 from fastaug.kernels.batch import augment_blocks
 from fastaug.kernels.launch import launch
+from fastaug.pixels import batch as pipeline
 from fastaug.pixels.batch import Recipe
 from fastaug.pixels.standardization import standardization
 from fastaug.transforms import TRANSFORMS, QuarterTurn
@@ -72,7 +73,7 @@ def test_operation_agrees_with_its_reference(name: str, height: int, width: int)
 
 @pytest.mark.parametrize("name", ORACLES)
 def test_plain_path_gives_the_same_bits_and_agrees_with_the_reference(name: str) -> None:
-    plain = replace(ORACLES[name], recipe=ORACLES[name].recipe | {"plain": True})
+    plain = replace(ORACLES[name], asked=ORACLES[name].asked | {"plain": True})
     for count, side, channels, dtype in grid(plain, 8, 11):
         images = make_images(count, *side, channels, dtype)
         plain.check(images)
@@ -351,7 +352,7 @@ def test_rotation_by_a_round_angle_agrees_with_scipy_at_the_border(
         image = make_images(1, side, side + wider, 1, "float32")
         pull = pull_matrices(some_draws(1, theta=degrees), side, side + wider, quirks=False)[0]
         expected = ndimage.affine_transform(
-            image[0, ..., 0], pull[:, :2], pull[:, 2], order=order, mode=fill_mode, cval=-9.0
+            image[0, ..., 0], pull[:2, :2], pull[:2, 2], order=order, mode=fill_mode, cval=-9.0
         )
         turned = batch_of(image, recipe, theta=degrees)[0, ..., 0]
         np.testing.assert_array_equal(turned, expected, f"{degrees} degrees, {image.shape}")

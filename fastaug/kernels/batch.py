@@ -3,8 +3,8 @@
 An image is made a band of rows at a time, which is finished while it is in the cache.  What takes a
 statistic of the image (channel shift, brightness, samplewise) sweeps over it once more:
 
-    source --copy--> scratch --warp--> band --steps--> batch                  (no statistic)
-                                       band --extremes--> image --shift, brightness, steps--> batch
+    source --copy--> scratch --warp--> band --its steps, those of all--> batch     (no statistic)
+                                       band --extremes--> image --the same--> batch
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from numba import prange
 from fastaug.kernels import lanes
 from fastaug.kernels.launch import inlined, inner, parallel
 from fastaug.kernels.pointwise import (
+    change_rows,
     run_steps,
-    scale_brightness,
-    shift_channels,
     standardize_sample,
     sum_rows,
     widen_extremes,
 )
-from fastaug.kernels.sampling import sample_rows
+from fastaug.kernels.sampling import Band, sample_rows
 from fastaug.kernels.storing import choose_place, copy_rows, is_direct, store_rows
 from fastaug.kernels.warp import warp_rows
 
@@ -33,19 +32,18 @@ _BAND = 768
 _ROWS_OF_A_BLOCK = 32
 
 
-class Transforms(NamedTuple):
-    """What is drawn for each image: arrays (n,), matrices (n, 2, 3) float64."""
+class Plan(NamedTuple):
+    """What is drawn for each image, as the kernels take it."""
 
-    matrices: np.ndarray
-    warped: np.ndarray  # bool
-    flip_vertical: np.ndarray  # bool
-    flip_horizontal: np.ndarray  # bool
+    matrices: np.ndarray  # (n, 3, 3) float64: see `warp.warp_rows`
+    moved: np.ndarray  # (n,) bool: the others are copied, so True where the batch has another size
+    flips: np.ndarray  # (n, 2) bool: upside down, left to right
+    codes: np.ndarray  # (n, k) int8: see `pointwise.change_rows`
+    numbers: np.ndarray  # (n, k, m) in the dtype of the computation
+    extremes: bool  # whether a code of the batch needs the image's own extremes
     order: int  # 0 or 1
     fill_mode: int  # of warp.FILL_MODES
     cval: float
-    shifts: np.ndarray  # in the dtype of the computation; (0,) where off
-    factors: np.ndarray  # brightness, float32; (0,) where off
-    quirks: bool
 
 
 class Finish(NamedTuple):
@@ -59,32 +57,37 @@ class Finish(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Shape of an image, and whether its channels come first: in the source and in the batch."""
+    """Shape of an image of the batch, whether channels come first, and the size of a source.
+
+    `planar` is about both.
+    """
 
     height: int
     width: int
     channels: int
     planar: bool
+    source_height: int
+    source_width: int
 
 
-class Room(NamedTuple):
+class Scratch(NamedTuple):
     """Scratch memory of one thread, in the dtype of the computation unless it says otherwise."""
 
-    source: np.ndarray  # an image + lanes.WIDTH
+    source: np.ndarray  # an image of the source's size + lanes.WIDTH
     values: np.ndarray  # an image, where the batch can't hold it while it is made
     lows: np.ndarray  # a row
     highs: np.ndarray  # a row
     sums: np.ndarray  # (height,) float64
-    band: tuple[np.ndarray, ...]  # see sampling.sample_rows
+    band: Band
 
 
 @inlined
-def make_room(layout, operands, direct):
+def make_scratch(layout, operands, direct):
     """Allocate a thread's scratch memory."""
     height, width, channels = shape_of(layout)
     dtype = operands.dtype
     count = rows_of_a_band(layout) * width + 1
-    band = (
+    band = Band(
         np.empty(count, np.float64),
         np.empty(count, np.float64),
         np.empty(count, np.int32),
@@ -92,8 +95,8 @@ def make_room(layout, operands, direct):
         np.empty(count, np.float64),
         np.empty(lanes.PIXELS * lanes.WIDTH, dtype),
     )
-    return Room(
-        np.empty(height * width * channels + lanes.WIDTH, dtype),
+    return Scratch(
+        np.empty(layout.source_height * layout.source_width * channels + lanes.WIDTH, dtype),
         np.empty(0 if direct else height * width * channels, dtype),
         np.empty(width * channels, dtype),
         np.empty(width * channels, dtype),
@@ -104,8 +107,14 @@ def make_room(layout, operands, direct):
 
 @inlined
 def shape_of(layout):
-    """Return (height, width, channels)."""
+    """Return (height, width, channels) of an image of the batch."""
     return layout.height, layout.width, layout.channels
+
+
+@inlined
+def source_shape_of(layout):
+    """Return (height, width, channels) of a source."""
+    return layout.source_height, layout.source_width, layout.channels
 
 
 @inlined
@@ -137,24 +146,20 @@ def total(sums):
 
 
 @inlined
-def is_tracked(transforms):
-    """Tell whether an image's extremes are needed before its values can be changed."""
-    return len(transforms.shifts) > 0 or len(transforms.factors) > 0
-
-
-@inlined
-def move(image, source, transforms, i, layout, band, plain, values, first, last):
+def move(image, source, plan, i, layout, band, plain, values, first, last):
     """Fill rows with the warped image, or with the source where it isn't warped; both flipped."""
-    flips = transforms.flip_vertical[i], transforms.flip_horizontal[i]
-    if not transforms.warped[i]:
+    flips = plan.flips[i, 0], plan.flips[i, 1]
+    if not plan.moved[i]:
         copy_rows(image, flips, shape_of(layout), layout.planar, values, first, last)
         return
-    order, fill_mode, cval = transforms.order, transforms.fill_mode, transforms.cval
-    pull, shape = transforms.matrices[i], shape_of(layout)
+    order, fill_mode, cval, pull = plan.order, plan.fill_mode, plan.cval, plan.matrices[i]
+    shape, size = source_shape_of(layout), (layout.height, layout.width)
     if plain is None:
-        sample_rows(source, pull, flips, order, fill_mode, cval, shape, band, values, first, last)
+        sample_rows(
+            source, pull, flips, order, fill_mode, cval, shape, size, band, values, first, last
+        )
     else:
-        warp_rows(source, pull, flips, order, fill_mode, cval, shape, values, first, last)
+        warp_rows(source, pull, flips, order, fill_mode, cval, shape, size, values, first, last)
 
 
 @inlined
@@ -170,41 +175,39 @@ def settle(layout, finish, sums, values, first, last):
 
 
 @inlined
-def make_bands(
-    image, source, transforms, i, layout, finish, room, sums, plain, values, first, last
-):
-    """Make rows, a band at a time; settle each band, or note its extremes."""
-    size = rows_of_a_band(layout)
-    tracked = is_tracked(transforms)
-    if tracked:
-        clear_extremes(room.lows, room.highs)
-    for begin in range(first, last, size):
-        end = min(begin + size, last)
-        move(image, source, transforms, i, layout, room.band, plain, values, begin, end)
-        if tracked:
-            widen_extremes(values, begin, end, room.lows, room.highs)
-        else:
-            settle(layout, finish, sums, values, begin, end)
+def change(plan, i, layout, finish, low, high, sums, values, first, last):
+    """Do an image's own steps, from `low` to `high` as it is, and settle it."""
+    _, width, channels = shape_of(layout)
+    if plan.codes.shape[1]:
+        start, stop = first * width * channels, last * width * channels
+        change_rows(values, start, stop, channels, plan.codes[i], plan.numbers[i], low, high)
+    settle(layout, finish, sums, values, first, last)
 
 
 @inlined
-def adjust(transforms, i, layout, finish, low, high, sums, values, first, last):
-    """Shift channels and scale brightness of an image from `low` to `high`, and settle it."""
-    _, width, channels = shape_of(layout)
+def make_bands(image, source, plan, i, layout, finish, scratch, sums, plain, values, first, last):
+    """Make rows, a band at a time; change each band, or note its extremes."""
+    size = rows_of_a_band(layout)
+    lows, highs = scratch.lows, scratch.highs
+    nothing = values.dtype.type(0)
+    if plan.extremes:
+        clear_extremes(lows, highs)
+    for begin in range(first, last, size):
+        end = min(begin + size, last)
+        move(image, source, plan, i, layout, scratch.band, plain, values, begin, end)
+        if plan.extremes:
+            widen_extremes(values, begin, end, lows, highs)
+        else:
+            change(plan, i, layout, finish, nothing, nothing, sums, values, begin, end)
+
+
+@inlined
+def adjust(plan, i, layout, finish, low, high, sums, values, first, last):
+    """Change rows that are made, now that the image's extremes are known, a band at a time."""
     size = rows_of_a_band(layout)
     for begin in range(first, last, size):
         end = min(begin + size, last)
-        start, stop = begin * width * channels, end * width * channels
-        dark, bright = low, high
-        if len(transforms.shifts):
-            shift = transforms.shifts[i]
-            shift_channels(values, start, stop, shift, low, high)
-            # A shift keeps the order of values, so the extremes move as they do.
-            dark, bright = min(max(low + shift, low), high), min(max(high + shift, low), high)
-        if len(transforms.factors):
-            factor, quirks = transforms.factors[i], transforms.quirks
-            scale_brightness(values, start, stop, channels, factor, dark, bright, quirks)
-        settle(layout, finish, sums, values, begin, end)
+        change(plan, i, layout, finish, low, high, sums, values, begin, end)
 
 
 @inlined
@@ -230,25 +233,26 @@ def sample(layout, finish, sums, values):
 
 
 @inlined
-def augment_image(image, transforms, i, layout, finish, room, plain, out):
+def augment_image(image, plan, i, layout, finish, scratch, plain, out):
     """Do one image, all of its rows in this thread."""
     height, shape, planar = layout.height, shape_of(layout), layout.planar
-    source, sums = room.source, room.sums
+    source, sums = scratch.source, scratch.sums
     direct = is_direct(source, out, planar)
-    values = choose_place(direct, room.values, out)
-    if transforms.warped[i]:
-        copy_rows(image, (False, False), shape, planar, source, 0, height)
-    make_bands(image, source, transforms, i, layout, finish, room, sums, plain, values, 0, height)
-    if is_tracked(transforms):
-        low, high = extremes(room.lows, room.highs)
-        adjust(transforms, i, layout, finish, low, high, sums, values, 0, height)
+    values = choose_place(direct, scratch.values, out)
+    if plan.moved[i]:
+        source_shape = source_shape_of(layout)
+        copy_rows(image, (False, False), source_shape, planar, source, 0, layout.source_height)
+    make_bands(image, source, plan, i, layout, finish, scratch, sums, plain, values, 0, height)
+    if plan.extremes:
+        low, high = extremes(scratch.lows, scratch.highs)
+        adjust(plan, i, layout, finish, low, high, sums, values, 0, height)
     sample(layout, finish, sums, values)
     if not direct:
         store_rows(values, shape, planar, out, 0, height)
 
 
 @parallel
-def augment_images(images, chosen, transforms, layout, finish, plain, out, threads):
+def augment_images(images, chosen, plan, layout, finish, plain, out, threads):
     """Augment and standardise a batch, a share of the images in each thread.
 
     Parameters
@@ -258,7 +262,7 @@ def augment_images(images, chosen, transforms, layout, finish, plain, out, threa
         read only.
     chosen
         (n,) which of them make the batch.
-    transforms, layout, finish
+    plan, layout, finish
         What to do.
     plain
         None, or True to warp by `warp.warp_rows` (a kernel of its own is compiled for it).
@@ -269,9 +273,10 @@ def augment_images(images, chosen, transforms, layout, finish, plain, out, threa
     """
     count = len(chosen)
     for share in prange(threads):
-        room = make_room(layout, finish.operands, is_direct(finish.operands, out, layout.planar))
+        direct = is_direct(finish.operands, out, layout.planar)
+        scratch = make_scratch(layout, finish.operands, direct)
         for i in range(count * share // threads, count * (share + 1) // threads):
-            augment_image(images[chosen[i]], transforms, i, layout, finish, room, plain, out[i])
+            augment_image(images[chosen[i]], plan, i, layout, finish, scratch, plain, out[i])
 
 
 @parallel
@@ -283,47 +288,49 @@ def finish_images(images, layout, finish, out, threads):
     count, height = len(images), layout.height
     for share in prange(threads):
         direct = is_direct(finish.operands, out, layout.planar)
-        room = make_room(layout, finish.operands, direct)
+        scratch = make_scratch(layout, finish.operands, direct)
         for i in range(count * share // threads, count * (share + 1) // threads):
-            values = choose_place(direct, room.values, out[i])
+            values = choose_place(direct, scratch.values, out[i])
             shape = shape_of(layout)
             copy_rows(images[i], (False, False), shape, layout.planar, values, 0, height)
-            settle(layout, finish, room.sums, values, 0, height)
-            sample(layout, finish, room.sums, values)
+            settle(layout, finish, scratch.sums, values, 0, height)
+            sample(layout, finish, scratch.sums, values)
             if not direct:
                 store_rows(values, shape_of(layout), layout.planar, out[i], 0, height)
 
 
 @parallel
-def augment_blocks(images, chosen, transforms, layout, finish, plain, out):
+def augment_blocks(images, chosen, plan, layout, finish, plain, out):
     """Do the same for few or large images: one after another, blocks of rows in parallel."""
     height, width, channels = shape_of(layout)
+    source_height, planar = layout.source_height, layout.planar
     blocks = (height + _ROWS_OF_A_BLOCK - 1) // _ROWS_OF_A_BLOCK
-    direct = is_direct(finish.operands, out, layout.planar)
-    shared = make_room(layout, finish.operands, direct)
+    source_blocks = (source_height + _ROWS_OF_A_BLOCK - 1) // _ROWS_OF_A_BLOCK
+    direct = is_direct(finish.operands, out, planar)
+    shared = make_scratch(layout, finish.operands, direct)
     source, sums = shared.source, shared.sums
     lows, highs = np.empty(blocks, source.dtype), np.empty(blocks, source.dtype)
     sampled = finish.sample_center or finish.sample_normalize
     for i in range(len(chosen)):
         image, target = images[chosen[i]], out[i]
         values = choose_place(direct, shared.values, target)
-        for block in prange(blocks if transforms.warped[i] else 0):
+        for block in prange(source_blocks if plan.moved[i] else 0):
             first = block * _ROWS_OF_A_BLOCK
-            last = min(first + _ROWS_OF_A_BLOCK, height)
-            copy_rows(image, (False, False), shape_of(layout), layout.planar, source, first, last)
+            last = min(first + _ROWS_OF_A_BLOCK, source_height)
+            copy_rows(image, (False, False), source_shape_of(layout), planar, source, first, last)
         for block in prange(blocks):
             first = block * _ROWS_OF_A_BLOCK
             last = min(first + _ROWS_OF_A_BLOCK, height)
-            room = make_room(Layout(0, width, channels, False), finish.operands, True)
+            scratch = make_scratch(Layout(0, width, channels, False, 0, 0), finish.operands, True)
             make_bands(
-                image, source, transforms, i, layout, finish, room, sums, plain, values, first, last
+                image, source, plan, i, layout, finish, scratch, sums, plain, values, first, last
             )
-            lows[block], highs[block] = extremes(room.lows, room.highs)
+            lows[block], highs[block] = extremes(scratch.lows, scratch.highs)
         low, high = extremes(lows, highs)
-        for block in prange(blocks if is_tracked(transforms) else 0):
+        for block in prange(blocks if plan.extremes else 0):
             first = block * _ROWS_OF_A_BLOCK
             last = min(first + _ROWS_OF_A_BLOCK, height)
-            adjust(transforms, i, layout, finish, low, high, sums, values, first, last)
+            adjust(plan, i, layout, finish, low, high, sums, values, first, last)
         mean = total(sums) / values.size
         for block in prange(blocks if sampled else 0):
             first = block * _ROWS_OF_A_BLOCK
@@ -336,4 +343,4 @@ def augment_blocks(images, chosen, transforms, layout, finish, plain, out):
             if sampled:
                 standardize(layout, finish, mean, deviation, values, first, last)
             if not direct:
-                store_rows(values, shape_of(layout), layout.planar, target, first, last)
+                store_rows(values, shape_of(layout), planar, target, first, last)

@@ -49,7 +49,7 @@ def compose_matrices(
     fused
         Whether sums of products are rounded once, as the BLAS of most processors does it.
     out
-        (n, 2, 3) float64 pull matrices in (row, col), overwritten.
+        (n, 3, 3) float64 pull matrices in (row, col, 1), overwritten.
     """
     x, y = centre
     for i in range(len(out)):
@@ -66,6 +66,7 @@ def compose_matrices(
             third = add_product(first * -x, second, -y, fused) + third
             # From (x, y) to (row, col).
             out[i, 1 - row, 0], out[i, 1 - row, 1], out[i, 1 - row, 2] = second, first, third
+        out[i, 2, 0], out[i, 2, 1], out[i, 2, 2] = 0.0, 0.0, 1.0
 
 
 @inner

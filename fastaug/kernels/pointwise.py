@@ -8,10 +8,11 @@ it; scalars arrive in the dtype of the values.
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
-from fastaug.kernels.launch import inlined, inner, parallel
+from fastaug.kernels.launch import inlined, inner
 
+# What can be drawn for an image, with a number for each: see `change_rows`.
+NOTHING, SHIFT_CHANNELS, SCALE_BRIGHTNESS, SCALE_BRIGHTNESS_AS_KERAS, SOLARIZE = range(5)
 # What can be done to every value, with an operand for each: see `run_steps`.
 MULTIPLY, SUBTRACT, DIVIDE, REVERSE_CHANNELS = 0, 1, 2, 3
 _SUMS = 8  # values that are summed up side by side
@@ -64,6 +65,44 @@ def scale_brightness(values, start, stop, channels, factor, low, high, quirks):
             values[np.uintp(k)] = (value / limit) * (high - low) + low
         else:
             values[np.uintp(k)] = value
+
+
+@inner
+def solarize(values, start, stop, threshold):
+    """Replace values at or above a threshold by 255 - value."""
+    limit = values.dtype.type(255)
+    for k in range(start, stop):
+        value = values[np.uintp(k)]
+        values[np.uintp(k)] = limit - value if value >= threshold else value
+
+
+@inner
+def change_rows(values, start, stop, channels, codes, numbers, low, high):
+    """Do one image's own steps, one after another, to the values from `start` to `stop`.
+
+    Parameters
+    ----------
+    codes
+        (k,) int8: NOTHING, SHIFT_CHANNELS, SCALE_BRIGHTNESS, SCALE_BRIGHTNESS_AS_KERAS, SOLARIZE.
+    numbers
+        (k, m) in the dtype of the values; the first of each step is its shift, its factor or its
+        threshold.
+    low, high
+        The image's own extremes, in the dtype of the values.  They are followed through shifts
+        only, so steps that need them (the first three) come before all others, a shift before a
+        brightness.
+    """
+    for step in range(len(codes)):
+        code, number = codes[step], numbers[step, 0]
+        if code == SHIFT_CHANNELS:
+            shift_channels(values, start, stop, number, low, high)
+            # A shift keeps the order of values, so the extremes move as they do.
+            low, high = min(max(low + number, low), high), min(max(high + number, low), high)
+        elif code == SOLARIZE:
+            solarize(values, start, stop, number)
+        elif code != NOTHING:
+            quirks = code == SCALE_BRIGHTNESS_AS_KERAS
+            scale_brightness(values, start, stop, channels, np.float32(number), low, high, quirks)
 
 
 @inlined
@@ -139,16 +178,3 @@ def standardize_sample(values, start, stop, mean, divisor):
     """Subtract a float64 mean and divide by a float64 divisor."""
     for k in range(start, stop):
         values[np.uintp(k)] = (values[np.uintp(k)] - mean) / divisor
-
-
-@parallel
-def solarize(images, chosen, threshold):
-    """Replace values at or above `threshold` by 255 - value in the chosen images of a batch."""
-    count, height, width, channels = images.shape
-    for i in prange(count):
-        if chosen[i]:
-            for row in range(height):
-                for col in range(width):
-                    for channel in range(channels):
-                        if images[i, row, col, channel] >= threshold:
-                            images[i, row, col, channel] = 255 - images[i, row, col, channel]

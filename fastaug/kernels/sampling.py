@@ -11,17 +11,29 @@ walk over a cold image misses the cache at every pixel, a straight copy streams.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from fastaug.kernels import lanes
 from fastaug.kernels.launch import inlined, inner
-from fastaug.kernels.warp import CONSTANT, NEAREST, fold, sample_pixel
+from fastaug.kernels.warp import CONSTANT, NEAREST, fold, is_projective, sample_pixel
+
+
+class Band(NamedTuple):
+    """Scratch memory for the pixels of some rows: arrays (pixels + 1,), float64 but for two."""
+
+    ys: np.ndarray
+    xs: np.ndarray
+    taps: np.ndarray  # int32
+    upper: np.ndarray
+    left: np.ndarray
+    edge: np.ndarray  # (lanes.PIXELS * lanes.WIDTH,) in the dtype of the computation
 
 
 @inner
-def locate(pull, row, flipped, shape, ys, xs, start):
+def locate(pull, row, flipped, width, ys, xs, start):
     """Put the coordinates of a row of output pixels into `ys` and `xs`, from `start` on."""
-    width = shape[1]
     # SciPy's order of the sum: with another, round angles put whole pixels elsewhere.
     row_y = pull[0, 2] + row * pull[0, 0]
     row_x = pull[1, 2] + row * pull[1, 0]
@@ -34,13 +46,25 @@ def locate(pull, row, flipped, shape, ys, xs, start):
 
 
 @inner
-def inside(shape, ys, xs, start):
+def project(pull, row, flipped, width, ys, xs, start):
+    """Divide the coordinates of a located row by the third one; where that is 0, go to (0, 0)."""
+    row_w, col_w = pull[2, 2] + row * pull[2, 0], pull[2, 1]
+    first, step = (width - 1.0, -1.0) if flipped else (0.0, 1.0)
+    for col in range(width):
+        w = row_w + (first + step * np.float64(np.int32(col))) * col_w
+        y, x = ys[np.uintp(start + col)] / w, xs[np.uintp(start + col)] / w
+        ys[np.uintp(start + col)] = y if w != 0.0 else 0.0
+        xs[np.uintp(start + col)] = x if w != 0.0 else 0.0
+
+
+@inner
+def inside(shape, width, ys, xs, start):
     """Return which columns of a located row lie in the source: from `begin` to `end`.
 
-    Both coordinates rise or fall all along a row, so it is one run of columns.
+    Both coordinates rise or fall all along a row, so it is one run of columns.  That isn't so
+    where they are divided by a third, which may change its sign on the way.
     """
-    height, width, _ = shape
-    bottom, right = height - 1.0, width - 1.0
+    bottom, right = shape[0] - 1.0, shape[1] - 1.0
     begin, end = start, start + width
     while begin < end and not (0.0 <= ys[begin] <= bottom and 0.0 <= xs[begin] <= right):
         begin += 1
@@ -50,14 +74,14 @@ def inside(shape, ys, xs, start):
 
 
 @inner
-def fold_outside(shape, fill_mode, ys, xs, start):
+def fold_outside(shape, width, fill_mode, projective, ys, xs, start):
     """Bring the coordinates of a located row into the source, or less than a pixel beside it."""
-    height, width, _ = shape
-    begin, end = inside(shape, ys, xs, start)
+    # What is inside stays as it is, so that without a known run all of them may be folded.
+    begin, end = (0, 0) if projective else inside(shape, width, ys, xs, start)
     for col in range(width):
         if col < begin or col >= end:
-            ys[start + col] = fold(ys[start + col], height, fill_mode)
-            xs[start + col] = fold(xs[start + col], width, fill_mode)
+            ys[start + col] = fold(ys[start + col], shape[0], fill_mode)
+            xs[start + col] = fold(xs[start + col], shape[1], fill_mode)
 
 
 @inner
@@ -116,7 +140,7 @@ def gather(source, taps, upper, left, order, shape, count, edge, out, start):
     taps, upper, left
         From `nearest_taps` or `linear_taps`; one longer than the pixels.
     shape
-        (height, width, channels), at most lanes.WIDTH channels.
+        (height, width, channels) of the source, at most lanes.WIDTH channels.
     edge
         (lanes.PIXELS * lanes.WIDTH,) room for two pixels.
     """
@@ -163,11 +187,18 @@ def mend_edges(source, count, shape, ys, xs, out, start):
 
 
 @inner
-def fill_outside(shape, cval, ys, xs, rows, out, start):
+def fill_outside(shape, width, cval, projective, ys, xs, rows, out, start):
     """Put `cval` where the pixels of located rows have no source, for the fill mode `constant`."""
-    _, width, channels = shape
+    channels = shape[2]
+    if projective:
+        bottom, right = shape[0] - 1.0, shape[1] - 1.0
+        for k in range(rows * width):
+            if not (0.0 <= ys[k] <= bottom and 0.0 <= xs[k] <= right):
+                for channel in range(channels):
+                    out[np.uintp(start + k * channels + channel)] = cval
+        return
     for row in range(rows):
-        begin, end = inside(shape, ys, xs, row * width)
+        begin, end = inside(shape, width, ys, xs, row * width)
         place = start + row * width * channels
         for k in range(begin * channels):
             out[np.uintp(place + k)] = cval
@@ -176,30 +207,33 @@ def fill_outside(shape, cval, ys, xs, rows, out, start):
 
 
 @inlined
-def sample_rows(source, pull, flips, order, fill_mode, cval, shape, room, out, first, last):
+def sample_rows(source, pull, flips, order, fill_mode, cval, shape, size, band, out, first, last):
     """Fill the rows from `first` to `last` with the source seen through a pull matrix, flipped.
 
     As `warp.warp_rows`, whose parameters these are, for at most lanes.WIDTH channels, with
 
     Parameters
     ----------
-    room
-        Scratch memory for ys, xs, taps, upper and left of all those rows, and an edge.
+    band
+        Scratch memory for the pixels of all those rows.
     """
-    height, width, channels = shape
-    ys, xs, taps, upper, left, edge = room
-    count, start = (last - first) * width, first * width * channels
+    height, width = size
+    ys, xs, taps, upper, left, edge = band
+    count, start = (last - first) * width, first * width * shape[2]
+    projective = is_projective(pull)
     for row in range(first, last):
-        origin = height - 1 - row if flips[0] else row
-        locate(pull, origin, flips[1], shape, ys, xs, (row - first) * width)
+        origin, place = height - 1 - row if flips[0] else row, (row - first) * width
+        locate(pull, origin, flips[1], width, ys, xs, place)
+        if projective:
+            project(pull, origin, flips[1], width, ys, xs, place)
         if fill_mode not in (CONSTANT, NEAREST):
-            fold_outside(shape, fill_mode, ys, xs, (row - first) * width)
+            fold_outside(shape, width, fill_mode, projective, ys, xs, place)
     if order == 0:
         nearest_taps(count, shape, ys, xs, taps)
     else:
         linear_taps(count, shape, ys, xs, taps, upper, left)
     gather(source, taps, upper, left, order, shape, count, edge, out, start)
     if fill_mode == CONSTANT:
-        fill_outside(shape, cval, ys, xs, last - first, out, start)
+        fill_outside(shape, width, cval, projective, ys, xs, last - first, out, start)
     elif fill_mode != NEAREST and order == 1:
         mend_edges(source, count, shape, ys, xs, out, start)

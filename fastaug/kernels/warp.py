@@ -19,6 +19,8 @@ from fastaug.kernels.launch import inner
 FILL_MODES = {"constant": 0, "nearest": 1, "reflect": 2, "wrap": 3}
 CONSTANT, NEAREST, _REFLECT = 0, 1, 2
 OUTSIDE = -1.0
+# Coordinates from here on have no integers to be folded with.
+_FAR = 2.0**62
 
 
 @inner
@@ -32,6 +34,8 @@ def fold(position, length, fill_mode):
         return 0.0
     if fill_mode == NEAREST:
         return 0.0 if position < 0.0 else length - 1.0
+    if not abs(position) < _FAR:  # nor has what is no number
+        return 0.0
     if fill_mode == _REFLECT:
         # The edge pixel is repeated, so the period is twice the length.
         period = 2 * length
@@ -91,7 +95,13 @@ def sample_pixel(source, shape, y, x, order, out, start):
 
 
 @inner
-def warp_rows(source, pull, flips, order, fill_mode, cval, shape, out, first, last):
+def is_projective(pull):
+    """Tell whether positions are divided by a third coordinate, which is 1 otherwise."""
+    return pull[2, 0] != 0.0 or pull[2, 1] != 0.0 or pull[2, 2] != 1.0
+
+
+@inner
+def warp_rows(source, pull, flips, order, fill_mode, cval, shape, size, out, first, last):
     """Fill the rows from `first` to `last` with the source seen through a pull matrix, flipped.
 
     Parameters
@@ -99,7 +109,8 @@ def warp_rows(source, pull, flips, order, fill_mode, cval, shape, out, first, la
     source
         (height * width * channels or more,) float32 or float64.
     pull
-        (2, 3) float64 matrix: output (row, col, 1) -> source (row, col).
+        (3, 3) float64 matrix: output (row, col, 1) -> source (row, col, 1) times a third
+        coordinate; where that is 0, the position is (0, 0), as in OpenCV's `warpPerspective`.
     flips
         Whether the warped image is turned upside down, and left to right.
     order
@@ -107,21 +118,29 @@ def warp_rows(source, pull, flips, order, fill_mode, cval, shape, out, first, la
     fill_mode, cval
         A code of FILL_MODES, and the value outside for `constant`.
     shape
-        (height, width, channels), of the source and of the result.
+        (height, width, channels) of the source.
+    size
+        (height, width) of the result.
     out
-        (height * width * channels,) in the dtype of the source.
+        (height * width * channels,) of that size, in the dtype of the source.
     """
     height, width, channels = shape
+    out_height, out_width = size
+    projective = is_projective(pull)
     for row in range(first, last):
-        origin = height - 1 - row if flips[0] else row
+        origin = out_height - 1 - row if flips[0] else row
         # SciPy's order of the sum: with another, round angles put whole pixels elsewhere.
         row_y = pull[0, 2] + origin * pull[0, 0]
         row_x = pull[1, 2] + origin * pull[1, 0]
-        for col in range(width):
-            start = (row * width + col) * channels
-            source_col = width - 1 - col if flips[1] else col
-            y = fold(row_y + source_col * pull[0, 1], height, fill_mode)
-            x = fold(row_x + source_col * pull[1, 1], width, fill_mode)
+        row_w = pull[2, 2] + origin * pull[2, 0]
+        for col in range(out_width):
+            start = (row * out_width + col) * channels
+            source_col = out_width - 1 - col if flips[1] else col
+            y, x = row_y + source_col * pull[0, 1], row_x + source_col * pull[1, 1]
+            if projective:
+                w = row_w + source_col * pull[2, 1]
+                y, x = (y / w, x / w) if w != 0.0 else (0.0, 0.0)
+            y, x = fold(y, height, fill_mode), fold(x, width, fill_mode)
             if y <= OUTSIDE or x <= OUTSIDE:
                 for channel in range(channels):
                     out[np.uintp(start + channel)] = cval

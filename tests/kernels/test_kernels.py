@@ -37,9 +37,9 @@ from oracles import (
 import fastaug
 from fastaug import Generator
 from fastaug.kernels import launch
-from fastaug.kernels.batch import Layout, make_room, rows_of_a_band
+from fastaug.kernels.batch import Layout, make_scratch, rows_of_a_band
 from fastaug.kernels.matrices import add_product
-from fastaug.kernels.sampling import sample_rows
+from fastaug.kernels.sampling import Band, sample_rows
 from fastaug.kernels.warp import FILL_MODES as CODES
 from fastaug.pixels import batch as pipeline
 from fastaug.transforms.keras import matrices as geometry
@@ -122,9 +122,9 @@ def work_on_islands() -> None:
     ways = itertools.product((*SIZES, (3, 1000)), (1, 2, 3, 4), FILL_MODES, (0, 1), (False, True))
     for (height, width), channels, fill_mode, order, at_the_end in ways:
         image = make_images(1, height, width, channels, "float32")
-        layout = Layout(height, width, channels, planar=False)
-        room = make_room(layout, np.empty((0, 1), np.float32), True)
-        arrays = [room.source, np.empty(image.size, np.float32), *room.band]
+        layout = Layout(height, width, channels, False, height, width)
+        scratch = make_scratch(layout, np.empty((0, 1), np.float32), True)
+        arrays = [scratch.source, np.empty(image.size, np.float32), *scratch.band]
         # All bits set are NaNs: what is never written does not count.
         arrays = [np.full(array.nbytes, 255, np.uint8).view(array.dtype) for array in arrays]
         source, out, *band = (
@@ -136,7 +136,7 @@ def work_on_islands() -> None:
             last = min(first + rows_of_a_band(layout), height)
             sample_rows(
                 source, pull, (False, False), order, CODES[fill_mode], CVAL,
-                (height, width, channels), tuple(band), out, first, last,
+                (height, width, channels), (height, width), Band(*band), out, first, last,
             )  # fmt: skip
         expected = reference_warp(image, order, fill_mode)
         np.testing.assert_array_equal(out, expected.ravel(), f"{image.shape} {order} {fill_mode}")

@@ -1,7 +1,8 @@
 """Drawn numbers -> pull matrices.
 
-A pull matrix (2, 3), float64, maps an output position (row, col, 1) to the source position that it
-takes its value from.  All geometry of an image is folded into one.  Knows no pixels.
+A pull matrix (3, 3), float64, maps an output position (row, col, 1) to the source position that it
+takes its value from, times a third coordinate that is 1 unless the matrix is projective.  All
+geometry of an image is folded into one.  Knows no pixels.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def pull_matrices(draws: Draws, height: int, width: int, *, quirks: bool) -> Mat
 
     Returns
     -------
-    (n, 2, 3) float64 pull matrices in (row, col).
+    (n, 3, 3) float64 pull matrices in (row, col, 1).
     """
     shift_x, shift_y = (draws.tx, draws.ty) if quirks else (draws.ty, draws.tx)
     width, height = (height, width) if quirks else (width, height)
@@ -56,7 +57,7 @@ def multiply_matrices(
     matrices = matrices @ _shears(np.deg2rad(draws.shear)) @ _zooms(draws.zx, draws.zy)
     matrices = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]]) @ matrices
     matrices = matrices @ np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1]])
-    return np.ascontiguousarray(matrices[:, _SWAP][:, :2, _SWAP])
+    return np.ascontiguousarray(matrices[:, _SWAP][:, :, _SWAP])
 
 
 def _compose(
@@ -64,7 +65,7 @@ def _compose(
 ) -> Matrices:
     """Compose in compiled code."""
     turns, shears = np.deg2rad(draws.theta), np.deg2rad(draws.shear)
-    matrices = np.empty((len(draws), 2, 3))
+    matrices = np.empty((len(draws), 3, 3))
     compose_matrices(
         np.sin(turns), np.cos(turns), shift_x, shift_y, np.sin(shears), np.cos(shears),
         draws.zx, draws.zy, centre, fused, matrices,
