@@ -6,8 +6,8 @@ them is kept from batch to batch, and what was changed is checked before it is u
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing.pool
-import numbers
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -32,7 +32,12 @@ from fastaug.pixels.spline import require_ndimage
 from fastaug.pixels.standardization import PENDING, Standardization, standardization
 from fastaug.transforms import TRANSFORMS, Moves, Recolours, Repaints, Transform
 from fastaug.transforms.keras.draws import Ranges
-from fastaug.transforms.keras.policy import KerasAugmentation, shift_range
+from fastaug.transforms.keras.policy import (
+    KerasAugmentation,
+    check_shift_range,
+    shift_range,
+    zoom_pair,
+)
 from fastaug.transforms.policy import Policy
 
 ON_ERROR = ("raise", "skip")
@@ -59,17 +64,6 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
 
 def _check_dtype(_: str, dtype: Any) -> None:
     check_dtype(dtype)
-
-
-def _check_shift(name: str, value: Any) -> None:
-    """Accept a fraction or a number of pixels, or a flat list of them to choose from."""
-    if isinstance(value, list | tuple | np.ndarray):
-        if np.ndim(value) != 1:
-            raise ValueError(f"{name} must be a number or a flat list of numbers, not {value!r}")
-        for number in value:
-            check_number(f"each of {name}", number)
-    else:
-        check_number(name, value, minimum=0)
 
 
 def _check_optional(check: Callable[..., Any], name: str, value: Any) -> None:
@@ -113,20 +107,6 @@ def _check_transforms(name: str, value: Any) -> None:
             raise TypeError(f"{name}={value!r}: {transform!r} is not a transform, such as {known}")
 
 
-def _zoom_pair(_: str, zoom_range: Any) -> list[float]:
-    """Return `zoom_range` as [lowest, highest] factor; a number z means [1 - z, 1 + z]."""
-    if isinstance(zoom_range, numbers.Real):
-        check_number("zoom_range", zoom_range)
-        return [1 - zoom_range, 1 + zoom_range]  # type: ignore[list-item]
-    try:
-        return list(check_pair("`zoom_range`", list(zoom_range)))
-    except TypeError:
-        raise ValueError(
-            "`zoom_range` should be a float or a tuple or list of two floats. "
-            f"Received: {zoom_range!r}"
-        ) from None
-
-
 def _option(default: Any, check: Callable[[str, Any], object]) -> Any:
     """Return the field of an option: `check` takes its name and its value, and raises."""
     return field(default=default, metadata={"check": check})
@@ -151,13 +131,13 @@ class Settings:
     zca_whitening: bool = _FLAG(False)
     zca_epsilon: float = _option(1e-6, _from_zero)
     rotation_range: float = _option(0, _from_zero)
-    width_shift_range: Any = _option(0.0, _check_shift)
-    height_shift_range: Any = _option(0.0, _check_shift)
+    width_shift_range: Any = _option(0.0, check_shift_range)
+    height_shift_range: Any = _option(0.0, check_shift_range)
     brightness_range: Sequence[float] | None = _option(
         None, partial(_check_optional, _check_quoted_pair)
     )
     shear_range: float = _option(0.0, _from_zero)
-    zoom_range: Any = _option(0.0, _zoom_pair)
+    zoom_range: Any = _option(0.0, zoom_pair)
     channel_shift_range: float = _option(0.0, _from_zero)
     fill_mode: str = _option("nearest", partial(check_one_of, accepted=FILL_MODES))
     cval: float = _option(0.0, check_number)
@@ -213,6 +193,8 @@ class Settings:
 
     def changed(self) -> dict[str, Any]:
         """Return the options that differ from the defaults, as they are now."""
+        with contextlib.suppress(ValueError, TypeError):
+            self.check()  # brings some to the form that they are kept in
         default, changed = Settings(), {}
         for option, attribute in _OPTIONS.items():
             value, usual = getattr(self, attribute), getattr(default, attribute)
@@ -230,7 +212,7 @@ class Settings:
             raise ValueError(
                 f"cache_bytes={self.cache_bytes!r} needs cache='memory', not cache={self.cache!r}"
             )
-        self.zoom_range = _zoom_pair("zoom_range", self.zoom_range)
+        self.zoom_range = zoom_pair("zoom_range", self.zoom_range)
         self.transforms = tuple(self.transforms)
         self.__dict__["_checked"] = True
 

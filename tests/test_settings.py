@@ -155,9 +155,9 @@ def test_title_of_a_preview_shows_what_is(monkeypatch):
 
     monkeypatch.setattr("fastaug.preview.preview.draw_sheet", draw)
     generator = Generator()
-    generator.rotation_range = 45
+    generator.horizontal_flip = True
     generator.preview(IMAGES)
-    assert titles == ["Generator(rotation_range=45)"]
+    assert titles == ["Generator(horizontal_flip=True)"]
 
 
 def test_arguments_that_end_elsewhere_are_no_attributes():

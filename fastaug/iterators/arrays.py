@@ -47,7 +47,7 @@ subset, ignore_class_split, dtype
         self,
         x: Any,
         y: Any,
-        image_data_generator: Settings,
+        image_data_generator: Settings | None,
         batch_size: int = 32,
         shuffle: bool = False,
         sample_weight: Any = None,
@@ -67,12 +67,13 @@ subset, ignore_class_split, dtype
         y = None if y is None else _as_array("`y` (labels)", y)
         weights = None if sample_weight is None else _as_array("`sample_weight`", sample_weight)
         _check_lengths(images, others, y, weights)
-        part = _subset_slice(subset, len(images), image_data_generator, y, ignore_class_split)
+        settings = Settings() if image_data_generator is None else image_data_generator
+        part = _subset_slice(subset, len(images), settings, y, ignore_class_split)
         self.x = images[part]
         self.x_misc = [other[part] for other in others]
         self.y = None if y is None else y[part]
         # A quirk of Keras: a subset is taken of images and labels, but not of the weights.
-        rows = slice(None) if image_data_generator.keras_quirks else part
+        rows = slice(None) if settings.keras_quirks else part
         self.sample_weight = None if weights is None else weights[rows]
         super().__init__(
             image_data_generator,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.checks import check_number, listed
+from fastaug.checks import check_number, check_pair, listed
 from fastaug.kernels.pointwise import SCALE_BRIGHTNESS, SCALE_BRIGHTNESS_AS_KERAS, SHIFT_CHANNELS
 from fastaug.transforms.base import Steps, no_steps
 from fastaug.transforms.geometry import Pull, Size
@@ -164,3 +164,28 @@ def shift_range(value: Any) -> ShiftRange:
     if np.ndim(value):
         return list(value) if len(value) else 0.0
     return int(value) if isinstance(value, numbers.Integral) and int(value) > 0 else float(value)
+
+
+def check_shift_range(name: str, value: Any) -> None:
+    """Raise unless it is a fraction or a number of pixels, or a flat list of them to choose from."""
+    if isinstance(value, list | tuple | np.ndarray):
+        if np.ndim(value) != 1:
+            raise ValueError(f"{name} must be a number or a flat list of numbers, not {value!r}")
+        for number in value:
+            check_number(f"each of {name}", number)
+    else:
+        check_number(name, value, minimum=0)
+
+
+def zoom_pair(_: str, zoom_range: Any) -> list[float]:
+    """Return `zoom_range` as [lowest, highest] factor; a number z means [1 - z, 1 + z]."""
+    if isinstance(zoom_range, numbers.Real):
+        check_number("zoom_range", zoom_range)
+        return [1 - zoom_range, 1 + zoom_range]  # type: ignore[list-item]
+    try:
+        return list(check_pair("`zoom_range`", list(zoom_range)))
+    except TypeError:
+        raise ValueError(
+            "`zoom_range` should be a float or a tuple or list of two floats. "
+            f"Received: {zoom_range!r}"
+        ) from None
