@@ -167,7 +167,7 @@ def shift_range(value: Any) -> ShiftRange:
 
 
 def check_shift_range(name: str, value: Any) -> None:
-    """Raise unless it is a fraction or a number of pixels, or a flat list of them to choose from."""
+    """Raise unless it is a fraction, a number of pixels, or a flat list of them."""
     if isinstance(value, list | tuple | np.ndarray):
         if np.ndim(value) != 1:
             raise ValueError(f"{name} must be a number or a flat list of numbers, not {value!r}")
