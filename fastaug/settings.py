@@ -1,7 +1,7 @@
 """Every option of a `Generator`: a field each, with its default and its check.
 
-Scripts change options after they made a generator, as Keras allows.  So nothing that follows from
-them is kept from batch to batch, and what was changed is checked before it is used.
+Scripts change options after they made a generator, as Keras allows.  So what follows from them is
+forgotten when one is changed, and what was changed is checked before it is used.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ class Settings:
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
-        self.__dict__["_checked"] = False
+        self.__dict__["_derived"] = None
 
     def __repr__(self) -> str:
         changed = ", ".join(f"{name}={value!r}" for name, value in self.changed().items())
@@ -204,7 +204,7 @@ class Settings:
 
     def check(self) -> None:
         """Raise a ValueError or TypeError, in the user's words, for the first bad option."""
-        if self.__dict__["_checked"]:
+        if self.__dict__["_derived"] is not None:
             return
         for name, check in _CHECKS.items():
             check(name, getattr(self, name))
@@ -214,7 +214,7 @@ class Settings:
             )
         self.zoom_range = zoom_pair("zoom_range", self.zoom_range)
         self.transforms = tuple(self.transforms)
-        self.__dict__["_checked"] = True
+        self.__dict__["_derived"] = {}
 
     def _settle_standardization(self) -> None:
         """Switch on what an option needs and off what it excludes, with Keras' warnings."""
@@ -239,13 +239,24 @@ class Settings:
     def policy(self) -> Policy:
         """Return what is drawn."""
         self.check()
-        bright = self.brightness_range
+        zoom, bright = self.zoom_range, self.brightness_range
+        # Lists may be changed in place, which nobody hears of.
+        pairs = (zoom[0], zoom[1]), None if bright is None else (bright[0], bright[1])
+        shifts = self.height_shift_range, self.width_shift_range
+        return self._derive(
+            ("policy", *pairs),
+            self._new_policy,
+            lasting=all(isinstance(shift, int | float) for shift in shifts),
+        )
+
+    def _new_policy(self) -> Policy:
+        zoom, bright = self.zoom_range, self.brightness_range
         ranges = Ranges(
             rotation=float(self.rotation_range),
             height_shift=shift_range(self.height_shift_range),
             width_shift=shift_range(self.width_shift_range),
             shear=float(self.shear_range),
-            zoom=(self.zoom_range[0], self.zoom_range[1]),
+            zoom=(zoom[0], zoom[1]),
             horizontal_flip=bool(self.horizontal_flip),
             vertical_flip=bool(self.vertical_flip),
             channel_shift=float(self.channel_shift_range),
@@ -256,14 +267,36 @@ class Settings:
 
     def recipe(self, channels: int, dtype: Any = None, data_format: str | None = None) -> Recipe:
         """Return what is done to every batch; `dtype` and `data_format` override the options."""
-        data_format = data_format or str(self.data_format)
+        self.check()
         self.warn_of_missing_statistics()
+        fitted = self.mean, self.std, self.zca_whitening_matrix
+        return self._derive(
+            ("recipe", channels, dtype, data_format),
+            lambda: self._new_recipe(channels, dtype, data_format),
+            lasting=all(value is None or isinstance(value, np.ndarray) for value in fitted),
+        )
+
+    def _new_recipe(self, channels: int, dtype: Any, data_format: str | None) -> Recipe:
+        data_format = data_format or str(self.data_format)
         return replace(
             self.drawn_recipe(),
             dtype=np.dtype(self.dtype if dtype is None else dtype),
             data_format=data_format,
             standardization=self.standardization(channels, data_format),
         )
+
+    def _derive(self, key: Any, make: Callable[[], Any], *, lasting: bool) -> Any:
+        """Return what follows from the options: from before, if none was changed since.
+
+        `lasting` says whether nothing in it can be changed in place without a change of the key,
+        but for arrays, which are referred to.
+        """
+        if not lasting:
+            return make()
+        derived = self.__dict__["_derived"]
+        if key not in derived:
+            derived[key] = make()
+        return derived[key]
 
     def drawn_recipe(self) -> Recipe:
         """Return the recipe of the augmentation alone."""

@@ -203,17 +203,14 @@ def _fits_lanes(layout: Layout) -> bool:
 
 
 def _plan(recipe: Recipe, pull: Pull, drawn: Drawn) -> Plan:
-    """Return what was drawn as the kernels take it.
-
-    Arrays are contiguous, because Numba would compile the kernel once more for others.
-    """
+    """Return what was drawn as the kernels take it."""
     steps = drawn.steps
     return Plan(
-        np.ascontiguousarray(pull.matrices, np.float64),
-        np.ascontiguousarray(pull.moved, np.bool_),
-        np.ascontiguousarray(pull.flips, np.bool_),
-        np.ascontiguousarray(steps.codes, np.int8),
-        np.ascontiguousarray(steps.numbers, recipe.working_dtype),
+        pull.matrices,
+        pull.moved,
+        pull.flips,
+        steps.codes,
+        steps.numbers.astype(recipe.working_dtype, copy=False),
         steps.extremes,
         min(recipe.order, 1),
         FILL_MODES[recipe.fill_mode],

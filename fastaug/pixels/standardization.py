@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import groupby
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
@@ -207,21 +207,27 @@ class Undone(NamedTuple):
     stopped_by: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Standardization:
     """Steps in the order in which they are done."""
 
     steps: tuple[Step, ...] = ()
 
-    @property
+    @cached_property
     def function(self) -> Function | None:
         """The function that is called before all else, or None."""
         return next((step.function for step in self.steps if isinstance(step, Call)), None)
 
-    @property
+    @cached_property
     def whitening(self) -> Array | None:
         """The matrix of the whitening, which comes last, or None."""
         return next((step.matrix for step in self.steps if isinstance(step, Whiten)), None)
+
+    @cached_property
+    def _of_kernels(self) -> tuple[tuple[Step, ...], bool]:
+        """The steps that kernels do, and whether their operands are constants."""
+        steps = tuple(step for step in self.steps if not isinstance(step, Call | Whiten))
+        return steps, not any(isinstance(getattr(step, "operand", 0), np.ndarray) for step in steps)
 
     @property
     def words(self) -> list[str]:
@@ -291,8 +297,7 @@ class Standardization:
         ValueError
             If a statistic does not broadcast against the image.
         """
-        steps = tuple(step for step in self.steps if not isinstance(step, Call | Whiten))
-        constant = not any(isinstance(getattr(step, "operand", 0), np.ndarray) for step in steps)
+        steps, constant = self._of_kernels
         return (_constant_finish if constant else _finish)(steps, shape, data_format, dtype)
 
 

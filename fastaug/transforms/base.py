@@ -39,8 +39,13 @@ class Steps:
     numbers: NDArray[np.float64]
     extremes: bool = False
 
-    def __len__(self) -> int:
-        return len(self.codes)
+    def tidied(self) -> Steps:
+        """Return the same with arrays as the kernels take them, which compile anew for others."""
+        return Steps(
+            np.ascontiguousarray(self.codes, np.int8),
+            np.ascontiguousarray(self.numbers, np.float64),
+            self.extremes,
+        )
 
 
 @lru_cache(maxsize=64)

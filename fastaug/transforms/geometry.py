@@ -45,6 +45,15 @@ class Pull:
     def __len__(self) -> int:
         return len(self.matrices)
 
+    def tidied(self) -> Pull:
+        """Return the same with arrays as the kernels take them, which compile anew for others."""
+        return Pull(
+            np.ascontiguousarray(self.matrices, np.float64),
+            np.ascontiguousarray(self.moved, np.bool_),
+            np.ascontiguousarray(self.flips, np.bool_),
+            self.size,
+        )
+
     def after(self, first: Pull) -> Pull:
         """Return both as one: images go through `first`, then through this."""
         # Flips in between join the matrix where something is moved behind them.

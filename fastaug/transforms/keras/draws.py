@@ -15,9 +15,12 @@ Floats: TypeAlias = NDArray[np.float64]
 ShiftRange: TypeAlias = float | int | list[Any] | tuple[Any, ...] | NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Ranges:
-    """What may be drawn: the ranges of ImageDataGenerator, checked (degrees, pixels, fractions)."""
+    """What may be drawn: the ranges of ImageDataGenerator, checked (degrees, pixels, fractions).
+
+    Compared by identity, which makes it a quick key.
+    """
 
     rotation: float
     height_shift: ShiftRange
@@ -101,6 +104,12 @@ def _constant(count: int, value: float) -> Floats:
 
 
 @lru_cache(maxsize=64)
+def _never(count: int) -> NDArray[np.bool_]:
+    """Return an array of False, which nobody changes."""
+    return np.zeros(count, np.bool_)
+
+
+@lru_cache(maxsize=64)
 def _spans(
     ranges: Ranges, height: int, width: int
 ) -> tuple[list[float | None], Floats, Floats, Floats]:
@@ -158,8 +167,8 @@ def _name_columns(ranges: Ranges, columns: list[Floats]) -> Draws:
     remaining = iter(rest)
     return Draws(
         theta, tx, ty, shear, zx, zy,
-        flip_horizontal=(horizontal < 0.5) & bool(ranges.horizontal_flip),
-        flip_vertical=(vertical < 0.5) & bool(ranges.vertical_flip),
+        flip_horizontal=horizontal < 0.5 if ranges.horizontal_flip else _never(len(theta)),
+        flip_vertical=vertical < 0.5 if ranges.vertical_flip else _never(len(theta)),
         channel_shift_intensity=next(remaining) if ranges.channel_shift != 0 else None,
         brightness=next(remaining) if ranges.brightness is not None else None,
     )  # fmt: skip
