@@ -13,12 +13,7 @@ import numpy as np
 
 from fastaug.checks import check_integer
 from fastaug.files.dataframes import dataframe_arguments, refuse_names_outside
-from fastaug.fitting.arrays import (
-    Fitted,
-    fit_statistics,
-    load_statistics,
-    save_statistics,
-)
+from fastaug.fitting.arrays import Fitted, fit_statistics, load_statistics, save_statistics
 from fastaug.iterators.arrays import NumpyArrayIterator
 from fastaug.iterators.base import BatchIterator
 from fastaug.iterators.files import DataFrameIterator, DirectoryIterator

@@ -16,7 +16,7 @@ import pytest
 from conftest import ROOT
 
 import fastaug
-from fastaug import Generator
+from fastaug import Generator, transforms
 from fastaug.demo import STUDY
 from fastaug.kernels import launch
 
@@ -107,10 +107,17 @@ def test_links_lead_somewhere(document):
         assert (document.parent / target).exists(), target
 
 
-def test_architecture_lists_every_module():
+def test_architecture_lists_every_room():
     text = (ROOT / "docs" / "architecture.md").read_text()
-    for path in (ROOT / "fastaug").glob("[a-z]*.py"):
-        assert f"`{path.stem}`" in text, path.stem
+    for path in (ROOT / "fastaug").glob("[a-z]*"):
+        if path.suffix in ("", ".py"):
+            assert f"`{path.stem}{'/' if path.is_dir() else ''}`" in text, path.name
+
+
+def test_every_transform_has_a_row_in_the_readme():
+    section = (ROOT / "README.md").read_text().partition("\n### Transforms\n")[2]
+    rows = re.findall(r"^\| `(\w+)\(", section.partition("\n### ")[0], re.MULTILINE)
+    assert rows == [kind.__name__ for kind in transforms.TRANSFORMS]
 
 
 def test_every_parameter_is_documented():

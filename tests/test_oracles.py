@@ -45,7 +45,6 @@ FILL_MODES = ("constant", "nearest", "reflect", "wrap")
 # One row for each kind of work that the kernel does in one go or in two.
 KINDS = ("warp_order_1_nearest", "flip_horizontal", "samplewise_center", "Solarize")
 
-
 EVERYTHING_DRAWN = {name: numbers[0] for name, numbers in MOVES.items()} | {
     "channel_shift_intensity": 31.5,
     "brightness": 1.3,

@@ -11,11 +11,7 @@ from PIL import Image
 from fastaug.checks import check_flag, check_integer, check_one_of
 
 CHANNELS = {"rgb": 3, "rgba": 4, "grayscale": 1}
-
-
 DECODES = ("exact", "fast")
-
-
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,

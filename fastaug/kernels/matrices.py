@@ -1,4 +1,4 @@
-"""Drawn numbers -> pull matrices, in one compiled loop; `geometry.py` says what they mean."""
+"""Drawn numbers -> pull matrices, in one compiled loop."""
 
 from __future__ import annotations
 

@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.kernels.batch import (
-    Layout,
-)
+from fastaug.kernels.batch import Layout
 
 Array = NDArray[Any]
 

@@ -12,16 +12,18 @@ from fastaug.transforms.geometry import Pull
 from fastaug.transforms.quarter_turn import QuarterTurn
 from fastaug.transforms.solarize import Solarize
 
-TRANSFORMS: tuple[type[Transform], ...] = (QuarterTurn, Solarize)
+TRANSFORMS: tuple[type[Transform], ...] = (
+    QuarterTurn,
+    Solarize,
+)
 
-__all__ = [
+__all__ = [  # noqa: PLE0604
     "TRANSFORMS",
     "Moves",
     "Pull",
-    "QuarterTurn",
     "Recolours",
     "Repaints",
-    "Solarize",
     "Steps",
     "Transform",
+    *(kind.__name__ for kind in TRANSFORMS),
 ]

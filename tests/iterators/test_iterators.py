@@ -12,18 +12,10 @@ import keras
 import numpy as np
 import pytest
 from conftest import make_images
-from keras.src.legacy.preprocessing.image import (
-    DataFrameIterator as KerasDataFrameIterator,
-)
-from keras.src.legacy.preprocessing.image import (
-    DirectoryIterator as KerasDirectoryIterator,
-)
-from keras.src.legacy.preprocessing.image import (
-    ImageDataGenerator,
-)
-from keras.src.legacy.preprocessing.image import (
-    NumpyArrayIterator as KerasNumpyArrayIterator,
-)
+from keras.src.legacy.preprocessing.image import DataFrameIterator as KerasDataFrameIterator
+from keras.src.legacy.preprocessing.image import DirectoryIterator as KerasDirectoryIterator
+from keras.src.legacy.preprocessing.image import ImageDataGenerator
+from keras.src.legacy.preprocessing.image import NumpyArrayIterator as KerasNumpyArrayIterator
 from numpy.testing import assert_array_equal
 from PIL import Image
 

@@ -15,7 +15,8 @@ from conftest import make_images
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
 import fastaug
-from fastaug import Generator, pipeline
+from fastaug import Generator
+from fastaug.pixels import batch as pipeline
 from fastaug.pixels.preprocessing import MODES, call_function, fused_mode
 
 pytestmark = [

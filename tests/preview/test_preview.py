@@ -18,7 +18,7 @@ from pools import draw_photos
 
 from fastaug import Generator, batched, transforms
 from fastaug.cli.main import main
-from fastaug.preview.preview import Preview, _drawn
+from fastaug.preview.preview import Preview, _keras_words
 from fastaug.preview.sheet import Pair, draw_sheet, scale_for
 from fastaug.transforms.keras.draws import Draws
 
@@ -262,7 +262,7 @@ def test_captions_name_what_is_not_neutral():
     for i, one in enumerate(drawn):
         words = [f"theta {one['theta']:.1f}", f"zx {one['zx']:.2f}", f"zy {one['zy']:.2f}"]
         flipped = ["flipped left-right"] if one["flip_horizontal"] else []
-        assert list(_drawn(draws, i)) == words + flipped
+        assert list(_keras_words(draws, i)) == words + flipped
     assert 0 < sum(one["flip_horizontal"] for one in drawn) < COUNT
 
 

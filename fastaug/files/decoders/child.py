@@ -18,11 +18,7 @@ from typing import Any
 
 from fastaug.errors import DecodeError
 from fastaug.files.decode import decode_into
-from fastaug.files.decoders.frames import (
-    _PILLOW_SETTINGS,
-    read_frame,
-    write_frame,
-)
+from fastaug.files.decoders.frames import apply_pillow_settings, read_frame, write_frame
 from fastaug.files.decoders.shared_memory import attach
 from fastaug.files.decoders.slots import Slots, divide
 from fastaug.files.target import Target
@@ -42,8 +38,7 @@ def _serve(number: int, requests: int, replies: int) -> None:
     write_frame(replies, {"ready": True})
     while True:
         request = read_frame(requests)
-        for name, value in request["pillow"].items():
-            setattr(_PILLOW_SETTINGS[name], name, value)
+        apply_pillow_settings(request["pillow"])
         write_frame(replies, _decode_all(request["files"], target, slots, number))
 
 

@@ -11,7 +11,6 @@ from PIL import Image, ImageFile, PngImagePlugin
 
 _LENGTH = struct.Struct(">I")
 
-
 _PILLOW_SETTINGS = {
     "MAX_IMAGE_PIXELS": Image,
     "LOAD_TRUNCATED_IMAGES": ImageFile,
@@ -53,3 +52,9 @@ def _read_exactly(descriptor: int, nbytes: int) -> bytes:
 def pillow_settings() -> dict[str, Any]:
     """Return the user's settings of Pillow, which decode processes must share."""
     return {name: getattr(module, name) for name, module in _PILLOW_SETTINGS.items()}
+
+
+def apply_pillow_settings(settings: dict[str, Any]) -> None:
+    """Set Pillow as it is set in the parent."""
+    for name, value in settings.items():
+        setattr(_PILLOW_SETTINGS[name], name, value)

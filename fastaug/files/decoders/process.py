@@ -1,4 +1,4 @@
-"""The parent's end of one decode process, whose own end is `worker.py`."""
+"""The parent's end of one decode process, whose own end is `child.py`."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 NOTE_NBYTES = 64  # for each worker, at the start of the shared memory; a cache line
 
-
 SIZE_NBYTES = 8  # for each slot, behind that
 
 

@@ -1,4 +1,4 @@
-"""The supervisor of decode processes: one thread of the parent looks after each.
+"""What looks after the decode processes: one thread of the parent for each.
 
 A thread starts its worker, gives it tasks, takes over what it has decoded, and starts it again when
 it dies.  A worker has slots for two tasks in the shared memory: it decodes one while the other is
@@ -83,7 +83,7 @@ class Supervisor:
     Parameters
     ----------
     setup
-        What `worker.py` wants to know.
+        What `child.py` wants to know.
     descriptors
         Open files that workers inherit.
     slots
