@@ -31,12 +31,11 @@ from fastaug.iterators.saved_pictures import PictureSaver
 from fastaug.kernels.launch import Pace, check_process
 from fastaug.pixels.batch import Recipe, make_batch
 from fastaug.pixels.buffers import BatchBuffers
+from fastaug.pixels.layout import Array
 from fastaug.settings import Settings
 from fastaug.sources.base import Request, Source
 from fastaug.transforms.policy import Drawn
 from fastaug.transforms.streams import SEEDS, Streams, batch_stream
-
-Array = NDArray[Any]
 
 _ORDERS_KEPT = 3  # the pass under way, the next one, and one for `next()`
 

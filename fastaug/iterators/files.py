@@ -25,7 +25,7 @@ from fastaug.keras_settings import checked_format, default_dtype, say
 from fastaug.pixels.layout import Array
 from fastaug.settings import Settings, check_dtype
 from fastaug.sources.base import FileReader
-from fastaug.sources.opening import open_files
+from fastaug.sources.opening import open_source
 
 _NAME_NUMBERS = 10_000_000  # Keras draws this many for the names of saved pictures
 
@@ -188,7 +188,7 @@ class FileIterator(BatchIterator):
     def _make_source(self) -> FileReader:
         settings, files = self._settings, self._filepaths
         batch_size = min(self.batch_size, self.n)
-        return open_files(settings, files, self._target, self.data_format, batch_size, self._stats)
+        return open_source(settings, files, self._target, self.data_format, batch_size, self._stats)
 
     def _label(self, batch: Array, rows: NDArray[np.intp]) -> Any:
         if self.class_mode is None:

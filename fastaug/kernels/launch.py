@@ -68,8 +68,11 @@ class _KernelCache:
         """Return compiled code, or None if there is none, or it is damaged."""
         try:
             return self._cache.load_overload(*arguments)
-        # Whatever garbage leads the unpickler or LLVM to; it is compiled and written anew.
+        # Whatever garbage leads the unpickler or LLVM to; it is compiled and written anew, with an
+        # index anew, too: Numba could add nothing to a damaged one.
         except Exception:
+            with contextlib.suppress(Exception):
+                self._cache.flush()
             return None
 
     def save_overload(self, *arguments):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.kernels.batch import Layout
 
-Array = NDArray[Any]
+Array: TypeAlias = NDArray[Any]
 
 
 DTYPES = ("float16", "float32", "float64", "uint8")

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.checks import listed
+from fastaug.pixels.layout import Array
 
-Array: TypeAlias = NDArray[Any]
 Function: TypeAlias = Callable[[Array], Array]
 
 

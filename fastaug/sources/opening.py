@@ -18,7 +18,7 @@ from fastaug.sources.cached import CachedSource
 from fastaug.sources.files import FileSource, LocalFileSource
 
 
-def open_files(
+def open_source(
     settings: Settings,
     filepaths: Sequence[str],
     target: Target,

@@ -8,15 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastaug.demo import check_classes, draw_folder
 from fastaug.generator import Generator
-
-Array = NDArray[Any]
+from fastaug.pixels.layout import Array
 
 _CONNECT_S = 10.0
 _NPZ = ("x_train", "y_train", "x_test", "y_test")

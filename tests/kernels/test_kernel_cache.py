@@ -162,3 +162,12 @@ def test_nothing_is_kept_where_all_is_read_only(package):
     for _ in range(2):
         assert package.shift(READ_ONLY.format("''")) == (SHIFTED, COMPILING)
     assert package.kept() == []
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+def test_what_is_damaged_is_made_anew(package, ending):
+    package.shift()
+    for path in package.kernels.glob(f"__pycache__/caller.*.{ending}"):
+        path.write_bytes(path.read_bytes()[:9])
+    assert package.shift() == (SHIFTED, COMPILING)
+    assert package.shift() == (SHIFTED, "")

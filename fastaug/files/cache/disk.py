@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.errors import users_stacklevel
-from fastaug.files.cache.disk_files import PATIENCE_S, CacheFiles, open_files, reason_of
+from fastaug.files.cache.disk_files import PATIENCE_S, CacheFiles, open_pair, reason_of
 from fastaug.files.catalog import FilePaths
 from fastaug.files.target import Target
 
@@ -69,7 +69,7 @@ class DiskCache:
         self._files: CacheFiles | None = None
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
-            self._files = open_files(Path(folder), _settings(target, decoder))
+            self._files = open_pair(Path(folder), _settings(target, decoder))
             self._note(self._files.records)
             self._files.records = []
         except (OSError, ValueError) as error:

@@ -150,7 +150,7 @@ class CacheFiles:
             return False
 
 
-def open_files(folder: Path, settings: dict[str, Any]) -> CacheFiles:
+def open_pair(folder: Path, settings: dict[str, Any]) -> CacheFiles:
     """Open the files of some settings, new ones where there are none that can be used."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     stem = f"fastaug-{digest[:16]}"
