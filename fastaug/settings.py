@@ -212,8 +212,9 @@ class Settings:
             raise ValueError(
                 f"cache_bytes={self.cache_bytes!r} needs cache='memory', not cache={self.cache!r}"
             )
-        self.zoom_range = zoom_pair("zoom_range", self.zoom_range)
-        self.transforms = tuple(self.transforms)
+        # Past `__setattr__`: to bring them to the form that they are kept in is no change.
+        self.__dict__["zoom_range"] = zoom_pair("zoom_range", self.zoom_range)
+        self.__dict__["transforms"] = tuple(self.transforms)
         self.__dict__["_derived"] = {}
 
     def _settle_standardization(self) -> None:
@@ -269,11 +270,10 @@ class Settings:
         """Return what is done to every batch; `dtype` and `data_format` override the options."""
         self.check()
         self.warn_of_missing_statistics()
-        fitted = self.mean, self.std, self.zca_whitening_matrix
         return self._derive(
             ("recipe", channels, dtype, data_format),
             lambda: self._new_recipe(channels, dtype, data_format),
-            lasting=all(value is None or isinstance(value, np.ndarray) for value in fitted),
+            lasting=not any(getattr(self, option) for option in _STATISTICS),
         )
 
     def _new_recipe(self, channels: int, dtype: Any, data_format: str | None) -> Recipe:
@@ -288,12 +288,11 @@ class Settings:
     def _derive(self, key: Any, make: Callable[[], Any], *, lasting: bool) -> Any:
         """Return what follows from the options: from before, if none was changed since.
 
-        `lasting` says whether nothing in it can be changed in place without a change of the key,
-        but for arrays, which are referred to.
+        `lasting` says that nothing in it can be changed in place without a change of the key.
         """
-        if not lasting:
-            return make()
         derived = self.__dict__["_derived"]
+        if not lasting or derived is None:  # another thread may have changed an option
+            return make()
         if key not in derived:
             derived[key] = make()
         return derived[key]

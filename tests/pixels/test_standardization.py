@@ -174,13 +174,15 @@ def test_statistic_of_another_shape_is_refused_by_its_name(name: str, option: st
 
 
 def test_statistic_that_is_changed_in_place_counts() -> None:
-    generator = Generator(featurewise_center=True)
-    generator.mean = np.zeros((1, 1, 3), np.float32)
+    generator = Generator(featurewise_center=True, featurewise_std_normalization=True)
+    generator.mean, generator.std = np.zeros((1, 1, 3)), np.ones((1, 1, 3)) - 1e-6
     images = make_images(2, *SHAPE)
     with generator.flow(images, batch_size=2, shuffle=False, seed=1) as batches:
         np.testing.assert_array_equal(next(batches), images)
         generator.mean += 7
         np.testing.assert_array_equal(next(batches), images - np.float32(7))
+        generator.std += 1
+        np.testing.assert_array_equal(next(batches), (images - np.float32(7)) / np.float32(2))
 
 
 def test_order_is_that_of_the_data() -> None:
