@@ -349,7 +349,8 @@ class Generator(Settings):
         Returns
         -------
         Keras' dictionary: `theta`, `tx`, `ty`, `shear`, `zx`, `zy`, `flip_horizontal`,
-        `flip_vertical`, `channel_shift_intensity`, `brightness`.
+        `flip_vertical`, `channel_shift_intensity`, `brightness`; and under its name what each of
+        `transforms` drew (`Solarize`, and `Solarize 2` for a second one).
         """
         return self._draw_one(img_shape, seed).parameters(0)
 
@@ -367,11 +368,17 @@ class Generator(Settings):
         x
             One image, rank 3, in `data_format`; not changed.
         transform_parameters
-            Keras' dictionary, see `get_random_transform`; missing ones change nothing.
+            The dictionary of `get_random_transform`; what is missing in it changes nothing.
 
         Returns
         -------
-        A new image of the same shape.
+        A new image, of the same shape unless one of `transforms` gives another size.  A float image
+        keeps its dtype, and so does one of whole numbers, rounded, where pixels only move.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `x` is not one image of numbers, or a parameter is unknown or no number.
         """
         x = checked_image(x)
         size = x.shape[self.row_axis - 1], x.shape[self.col_axis - 1]
@@ -379,7 +386,7 @@ class Generator(Settings):
         return transform_image(self.drawn_recipe(), x, drawn)
 
     def random_transform(self, x: Array, seed: int | None = None) -> Array:
-        """Return an image with a random augmentation: a draw, then `apply_transform`."""
+        """Return an image with a random augmentation: a draw, and what `apply_transform` does."""
         x = checked_image(x)
         return transform_image(self.drawn_recipe(), x, self._draw_one(x.shape, seed))
 
