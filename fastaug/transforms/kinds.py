@@ -29,4 +29,4 @@ class Photometric(Transform, Protocol):
     """Changes values."""
 
     def steps(self, draw: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
-        """Return codes (n, k) and numbers (n, k, m) for `kernels.pointwise.change_rows`."""
+        """Return codes (n, k) and numbers (n, k, m) for `kernels.pointwise.change_values`."""
