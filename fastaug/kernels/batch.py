@@ -17,7 +17,8 @@ from numba import prange
 from fastaug.kernels import lanes
 from fastaug.kernels.launch import inlined, inner, parallel
 from fastaug.kernels.pointwise import (
-    change_rows,
+    change_values,
+    follow_extremes,
     run_steps,
     standardize_sample,
     sum_rows,
@@ -38,7 +39,7 @@ class Plan(NamedTuple):
     matrices: np.ndarray  # (n, 3, 3) float64: see `warp.warp_rows`
     moved: np.ndarray  # (n,) bool: the others are copied, so True where the batch has another size
     flips: np.ndarray  # (n, 2) bool: upside down, left to right
-    codes: np.ndarray  # (n, k) int8: see `pointwise.change_rows`
+    codes: np.ndarray  # (n, k) int8: see `pointwise.change_values`
     numbers: np.ndarray  # (n, k, m) in the dtype of the computation
     extremes: bool  # whether a code of the batch needs the image's own extremes
     order: int  # 0 or 1
@@ -168,46 +169,50 @@ def settle(layout, finish, sums, values, first, last):
     _, width, channels = shape_of(layout)
     length = width * channels
     sampled = finish.sample_center or finish.sample_normalize
-    steps = finish.steps[: finish.sample_step] if sampled else finish.steps
-    run_steps(values, first * length, last * length, channels, steps, finish.operands)
+    start, stop = first * length, last * length
+    count = finish.sample_step if sampled else len(finish.steps)
+    run_steps(values, start, stop, channels, finish, 0, count)
     if sampled:
         sum_rows(values, first, last, length, 0.0, False, sums)
 
 
 @inlined
-def change(plan, i, layout, finish, low, high, sums, values, first, last):
-    """Do an image's own steps, from `low` to `high` as it is, and settle it."""
+def change_rows(plan, i, layout, low, high, values, first, last):
+    """Do the own steps of an image whose values are from `low` to `high`, one after another."""
     _, width, channels = shape_of(layout)
-    if plan.codes.shape[1]:
-        start, stop = first * width * channels, last * width * channels
-        change_rows(values, start, stop, channels, plan.codes[i], plan.numbers[i], low, high)
-    settle(layout, finish, sums, values, first, last)
+    start, stop = first * width * channels, last * width * channels
+    dark, bright = low, high
+    for step in range(plan.codes.shape[1]):
+        code, number = plan.codes[i, step], plan.numbers[i, step, 0]
+        change_values(values, start, stop, channels, code, number, dark, bright)
+        dark, bright = follow_extremes(code, number, dark, bright)
 
 
 @inlined
 def make_bands(image, source, plan, i, layout, finish, scratch, sums, plain, values, first, last):
-    """Make rows, a band at a time; change each band, or note its extremes."""
+    """Make rows, a band at a time; do all steps to each band, or note its extremes."""
     size = rows_of_a_band(layout)
-    lows, highs = scratch.lows, scratch.highs
     nothing = values.dtype.type(0)
     if plan.extremes:
-        clear_extremes(lows, highs)
+        clear_extremes(scratch.lows, scratch.highs)
     for begin in range(first, last, size):
         end = min(begin + size, last)
         move(image, source, plan, i, layout, scratch.band, plain, values, begin, end)
         if plan.extremes:
-            widen_extremes(values, begin, end, lows, highs)
+            widen_extremes(values, begin, end, scratch.lows, scratch.highs)
         else:
-            change(plan, i, layout, finish, nothing, nothing, sums, values, begin, end)
+            change_rows(plan, i, layout, nothing, nothing, values, begin, end)
+            settle(layout, finish, sums, values, begin, end)
 
 
 @inlined
 def adjust(plan, i, layout, finish, low, high, sums, values, first, last):
-    """Change rows that are made, now that the image's extremes are known, a band at a time."""
+    """Do all steps to the rows of an image from `low` to `high`, a band at a time."""
     size = rows_of_a_band(layout)
     for begin in range(first, last, size):
         end = min(begin + size, last)
-        change(plan, i, layout, finish, low, high, sums, values, begin, end)
+        change_rows(plan, i, layout, low, high, values, begin, end)
+        settle(layout, finish, sums, values, begin, end)
 
 
 @inlined
@@ -218,8 +223,7 @@ def standardize(layout, finish, mean, deviation, values, first, last):
     center = mean if finish.sample_center else 0.0
     divisor = deviation + 1e-6 if finish.sample_normalize else 1.0
     standardize_sample(values, start, stop, center, divisor)
-    steps, operands = finish.steps[finish.sample_step :], finish.operands[finish.sample_step :]
-    run_steps(values, start, stop, channels, steps, operands)
+    run_steps(values, start, stop, channels, finish, finish.sample_step, len(finish.steps))
 
 
 @inlined

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastaug.kernels.launch import inlined, inner
 
-# What can be drawn for an image, with a number for each: see `change_rows`.
+# What can be drawn for an image, with a number for each: see `change_values`.
 NOTHING, SHIFT_CHANNELS, SCALE_BRIGHTNESS, SCALE_BRIGHTNESS_AS_KERAS, SOLARIZE = range(5)
 # What can be done to every value, with an operand for each: see `run_steps`.
 MULTIPLY, SUBTRACT, DIVIDE, REVERSE_CHANNELS = 0, 1, 2, 3
@@ -77,66 +77,74 @@ def solarize(values, start, stop, threshold):
 
 
 @inner
-def change_rows(values, start, stop, channels, codes, numbers, low, high):
-    """Do one image's own steps, one after another, to the values from `start` to `stop`.
+def change_values(values, start, stop, channels, code, number, low, high):
+    """Do one of an image's own steps to the values from `start` to `stop`.
 
     Parameters
     ----------
-    codes
-        (k,) int8: NOTHING, SHIFT_CHANNELS, SCALE_BRIGHTNESS, SCALE_BRIGHTNESS_AS_KERAS, SOLARIZE.
-    numbers
-        (k, m) in the dtype of the values; the first of each step is its shift, its factor or its
-        threshold.
+    code
+        NOTHING, SHIFT_CHANNELS, SCALE_BRIGHTNESS, SCALE_BRIGHTNESS_AS_KERAS or SOLARIZE.
+    number
+        The shift, the factor or the threshold, in the dtype of the values.
     low, high
-        The image's own extremes, in the dtype of the values.  They are followed through shifts
-        only, so steps that need them (the first three) come before all others, a shift before a
-        brightness.
+        The image's extremes before the step, likewise; only a shift and a brightness ask for them.
     """
-    for step in range(len(codes)):
-        code, number = codes[step], numbers[step, 0]
-        if code == SHIFT_CHANNELS:
-            shift_channels(values, start, stop, number, low, high)
-            # A shift keeps the order of values, so the extremes move as they do.
-            low, high = min(max(low + number, low), high), min(max(high + number, low), high)
-        elif code == SOLARIZE:
-            solarize(values, start, stop, number)
-        elif code != NOTHING:
-            quirks = code == SCALE_BRIGHTNESS_AS_KERAS
-            scale_brightness(values, start, stop, channels, np.float32(number), low, high, quirks)
+    if code == SHIFT_CHANNELS:
+        shift_channels(values, start, stop, number, low, high)
+    elif code == SOLARIZE:
+        solarize(values, start, stop, number)
+    elif code != NOTHING:
+        factor, quirks = np.float32(number), code == SCALE_BRIGHTNESS_AS_KERAS
+        scale_brightness(values, start, stop, channels, factor, low, high, quirks)
+
+
+@inner
+def follow_extremes(code, number, low, high):
+    """Return an image's extremes after a step: a shift keeps the order of values, so they move too.
+
+    No other step is followed: those that need extremes come first, a shift before a brightness.
+    """
+    if code == SHIFT_CHANNELS:
+        return min(max(low + number, low), high), min(max(high + number, low), high)
+    return low, high
 
 
 @inlined
-def run_steps(values, start, stop, channels, steps, operands):
+def run_steps(values, start, stop, channels, finish, first_step, last_step):
     """Do one step after another to the values from `start` to `stop`, whole rows.
 
     Parameters
     ----------
-    steps
-        (k,) int8: MULTIPLY, SUBTRACT, DIVIDE, or REVERSE_CHANNELS, which takes no operand.
-    operands
-        (k, length) in the dtype of the values: one for each value of a row, or of the whole image.
+    finish
+        Has `steps`, (k,) int8: MULTIPLY, SUBTRACT, DIVIDE, or REVERSE_CHANNELS, which takes no
+        operand; and `operands`, (k, length) in the dtype of the values: one for each value of a
+        row, or of the whole image.
+    first_step, last_step
+        Which of the steps; a slice of them would be a reference that is counted for each band.
     """
-    length, flat = operands.shape[1], operands.reshape(-1)
-    for number in range(len(steps)):
+    length = finish.operands.shape[1]
+    for number in range(first_step, last_step):
         begin = start
         while begin < stop:
             first = begin % length
             count = min(length - first, stop - begin)
-            _run_step(values, begin, count, channels, steps[number], flat, number * length + first)
+            step = finish.steps[number]
+            _run_step(values, begin, count, channels, step, finish.operands, number, first)
             begin += count
 
 
 @inner
-def _run_step(values, begin, count, channels, step, operand, first):
+def _run_step(values, begin, count, channels, step, operands, number, first):
+    number = np.uintp(number)
     if step == MULTIPLY:
         for k in range(count):
-            values[np.uintp(begin + k)] *= operand[np.uintp(first + k)]
+            values[np.uintp(begin + k)] *= operands[number, np.uintp(first + k)]
     elif step == SUBTRACT:
         for k in range(count):
-            values[np.uintp(begin + k)] -= operand[np.uintp(first + k)]
+            values[np.uintp(begin + k)] -= operands[number, np.uintp(first + k)]
     elif step == DIVIDE:
         for k in range(count):
-            values[np.uintp(begin + k)] /= operand[np.uintp(first + k)]
+            values[np.uintp(begin + k)] /= operands[number, np.uintp(first + k)]
     else:
         reverse_channels(values, begin, count, channels)
 

@@ -32,29 +32,42 @@ class Band(NamedTuple):
 
 
 @inner
-def locate(pull, row, flipped, width, ys, xs, start):
-    """Put the coordinates of a row of output pixels into `ys` and `xs`, from `start` on."""
-    # SciPy's order of the sum: with another, round angles put whole pixels elsewhere.
-    row_y = pull[0, 2] + row * pull[0, 0]
-    row_x = pull[1, 2] + row * pull[1, 0]
+def locate(pull, flips, size, ys, xs, first, last):
+    """Put the coordinates of rows of output pixels into `ys` and `xs`.
+
+    Returns whether they are projected, that is divided by a third coordinate.
+    """
+    height, width = size
     col_y, col_x = pull[0, 1], pull[1, 1]
-    first, step = (width - 1.0, -1.0) if flipped else (0.0, 1.0)
-    for col in range(width):
-        source_col = first + step * np.float64(np.int32(col))
-        ys[np.uintp(start + col)] = row_y + source_col * col_y
-        xs[np.uintp(start + col)] = row_x + source_col * col_x
+    left, step = (width - 1.0, -1.0) if flips[1] else (0.0, 1.0)
+    for row in range(first, last):
+        origin, start = height - 1 - row if flips[0] else row, (row - first) * width
+        # SciPy's order of the sum: with another, round angles put whole pixels elsewhere.
+        row_y = pull[0, 2] + origin * pull[0, 0]
+        row_x = pull[1, 2] + origin * pull[1, 0]
+        for col in range(width):
+            source_col = left + step * np.float64(np.int32(col))
+            ys[np.uintp(start + col)] = row_y + source_col * col_y
+            xs[np.uintp(start + col)] = row_x + source_col * col_x
+    projective = is_projective(pull)
+    if projective:
+        project(pull, flips, size, ys, xs, first, last)
+    return projective
 
 
 @inner
-def project(pull, row, flipped, width, ys, xs, start):
-    """Divide the coordinates of a located row by the third one; where that is 0, go to (0, 0)."""
-    row_w, col_w = pull[2, 2] + row * pull[2, 0], pull[2, 1]
-    first, step = (width - 1.0, -1.0) if flipped else (0.0, 1.0)
-    for col in range(width):
-        w = row_w + (first + step * np.float64(np.int32(col))) * col_w
-        y, x = ys[np.uintp(start + col)] / w, xs[np.uintp(start + col)] / w
-        ys[np.uintp(start + col)] = y if w != 0.0 else 0.0
-        xs[np.uintp(start + col)] = x if w != 0.0 else 0.0
+def project(pull, flips, size, ys, xs, first, last):
+    """Divide the coordinates of rows by the third one; where that is 0, go to (0, 0)."""
+    height, width = size
+    left, step = (width - 1.0, -1.0) if flips[1] else (0.0, 1.0)
+    for row in range(first, last):
+        origin, start = height - 1 - row if flips[0] else row, (row - first) * width
+        row_w = pull[2, 2] + origin * pull[2, 0]
+        for col in range(width):
+            w = row_w + (left + step * np.float64(np.int32(col))) * pull[2, 1]
+            y, x = ys[np.uintp(start + col)] / w, xs[np.uintp(start + col)] / w
+            ys[np.uintp(start + col)] = y if w != 0.0 else 0.0
+            xs[np.uintp(start + col)] = x if w != 0.0 else 0.0
 
 
 @inner
@@ -74,14 +87,16 @@ def inside(shape, width, ys, xs, start):
 
 
 @inner
-def fold_outside(shape, width, fill_mode, projective, ys, xs, start):
-    """Bring the coordinates of a located row into the source, or less than a pixel beside it."""
-    # What is inside stays as it is, so that without a known run all of them may be folded.
-    begin, end = (0, 0) if projective else inside(shape, width, ys, xs, start)
-    for col in range(width):
-        if col < begin or col >= end:
-            ys[start + col] = fold(ys[start + col], shape[0], fill_mode)
-            xs[start + col] = fold(xs[start + col], shape[1], fill_mode)
+def fold_outside(shape, width, fill_mode, projective, ys, xs, rows):
+    """Bring the coordinates of located rows into the source, or less than a pixel beside it."""
+    for row in range(rows):
+        start = row * width
+        # What is inside stays as it is, so that without a known run all of them may be folded.
+        begin, end = (0, 0) if projective else inside(shape, width, ys, xs, start)
+        for col in range(width):
+            if col < begin or col >= end:
+                ys[start + col] = fold(ys[start + col], shape[0], fill_mode)
+                xs[start + col] = fold(xs[start + col], shape[1], fill_mode)
 
 
 @inner
@@ -217,17 +232,12 @@ def sample_rows(source, pull, flips, order, fill_mode, cval, shape, size, band, 
     band
         Scratch memory for the pixels of all those rows.
     """
-    height, width = size
+    width = size[1]
     ys, xs, taps, upper, left, edge = band
     count, start = (last - first) * width, first * width * shape[2]
-    projective = is_projective(pull)
-    for row in range(first, last):
-        origin, place = height - 1 - row if flips[0] else row, (row - first) * width
-        locate(pull, origin, flips[1], width, ys, xs, place)
-        if projective:
-            project(pull, origin, flips[1], width, ys, xs, place)
-        if fill_mode not in (CONSTANT, NEAREST):
-            fold_outside(shape, width, fill_mode, projective, ys, xs, place)
+    projective = locate(pull, flips, size, ys, xs, first, last)
+    if fill_mode not in (CONSTANT, NEAREST):
+        fold_outside(shape, width, fill_mode, projective, ys, xs, last - first)
     if order == 0:
         nearest_taps(count, shape, ys, xs, taps)
     else:
