@@ -178,5 +178,5 @@ def output_of(script: subprocess.Popen[str], seconds: float = 60) -> tuple[str, 
 def script_path() -> list[str]:
     """Return the search path for scripts: sabotage, if there is any, tests, the package."""
     given = os.environ.get("PYTHONPATH")
-    tests = [ROOT / "tests", *(path for path in (ROOT / "tests").iterdir() if path.is_dir())]
+    tests = [ROOT / "tests", *(path for path in (ROOT / "tests").glob("[a-z]*") if path.is_dir())]
     return [*([given] if given else []), *map(str, tests), str(ROOT)]

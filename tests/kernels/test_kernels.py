@@ -33,6 +33,7 @@ from oracles import (
     shared_out_by_rows,
     some_draws,
 )
+from pools import script_path
 
 import fastaug
 from fastaug import Generator
@@ -55,8 +56,7 @@ def run_apart(function: Callable[[], None], **environment: str) -> subprocess.Co
     code = f"import test_kernels; test_kernels.{function.__name__}()"
     return subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", code],
-        cwd=ROOT / "tests",
-        env=os.environ | environment,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(script_path())} | environment,
         check=False,
         capture_output=True,
         text=True,

@@ -23,7 +23,8 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT, make_images
+from conftest import make_images
+from pools import script_path
 
 from fastaug import Generator
 from fastaug.pixels.buffers import BatchBuffers
@@ -241,8 +242,8 @@ def test_tensors_of_tensorflow_keep_their_values() -> None:
     code = "import test_buffers; test_buffers.keep_tensors_of_tensorflow()"
     run = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=ROOT / "tests",
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        env=os.environ
+        | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": os.pathsep.join(script_path())},
         check=False,
         capture_output=True,
         text=True,
