@@ -14,7 +14,7 @@ from math import floor
 
 import numpy as np
 
-from fastaug.kernels.launch import inner
+from fastaug.kernels.launch import inlined, inner
 
 FILL_MODES = {"constant": 0, "nearest": 1, "reflect": 2, "wrap": 3}
 CONSTANT, NEAREST, _REFLECT = 0, 1, 2
@@ -51,6 +51,16 @@ def fold(position, length, fill_mode):
     return position - period * int(position / period)
 
 
+@inlined
+def stays_outside(fill_mode, out):
+    """Tell whether coordinates outside stay where they are, between two copies of an edge pixel.
+
+    SciPy leaves them there for `nearest`, and the weights of the copies add up to 1 but for 1e-14,
+    which float64 shows.  For float32 they are brought to the edge, which is faster.
+    """
+    return fill_mode == NEAREST and out.itemsize == 8
+
+
 @inner
 def tap(index, length):
     """Keep a tap inside; the ones outside repeat the edge pixel or have weight zero."""
@@ -59,7 +69,7 @@ def tap(index, length):
 
 @inner
 def sample_pixel(source, shape, y, x, order, out, start):
-    """Fill the pixel that starts at `out[start]` with the source at (y, x), inside or at its edge.
+    """Fill the pixel that starts at `out[start]` with the source at (y, x); outside is the edge.
 
     Parameters
     ----------
@@ -112,6 +122,7 @@ def warp_rows(source, pull, flips, order, fill_mode, cval, shape, out, first, la
         (height * width * channels,) in the dtype of the source.
     """
     height, width, channels = shape
+    folded = not stays_outside(fill_mode, out)
     for row in range(first, last):
         origin = height - 1 - row if flips[0] else row
         # SciPy's order of the sum: with another, round angles put whole pixels elsewhere.
@@ -120,9 +131,11 @@ def warp_rows(source, pull, flips, order, fill_mode, cval, shape, out, first, la
         for col in range(width):
             start = (row * width + col) * channels
             source_col = width - 1 - col if flips[1] else col
-            y = fold(row_y + source_col * pull[0, 1], height, fill_mode)
-            x = fold(row_x + source_col * pull[1, 1], width, fill_mode)
-            if y <= OUTSIDE or x <= OUTSIDE:
+            y = row_y + source_col * pull[0, 1]
+            x = row_x + source_col * pull[1, 1]
+            if folded:
+                y, x = fold(y, height, fill_mode), fold(x, width, fill_mode)
+            if folded and (y <= OUTSIDE or x <= OUTSIDE):
                 for channel in range(channels):
                     out[np.uintp(start + channel)] = cval
             else:
