@@ -17,7 +17,14 @@ import numpy as np
 
 from fastaug.kernels import lanes
 from fastaug.kernels.launch import inlined, inner
-from fastaug.kernels.warp import CONSTANT, NEAREST, fold, is_projective, sample_pixel
+from fastaug.kernels.warp import (
+    CONSTANT,
+    NEAREST,
+    fold,
+    is_projective,
+    sample_pixel,
+    stays_outside,
+)
 
 
 class Band(NamedTuple):
@@ -188,10 +195,10 @@ def gather(source, taps, upper, left, order, shape, count, edge, out, start):
 
 @inner
 def mend_edges(source, count, shape, ys, xs, out, start):
-    """Do those pixels again that lie beside the source by less than a pixel, for order 1.
+    """Do those pixels again that lie beside the source, for order 1.
 
-    `reflect` and `wrap` leave them there: they lie between an edge pixel and itself, which the 2x2
-    taps can't say.
+    `reflect` and `wrap` leave them there by less than a pixel, `nearest` by any distance: they lie
+    between an edge pixel and itself, which the 2x2 taps can't say.
     """
     height, width, channels = shape
     bottom, right = height - 1.0, width - 1.0
@@ -245,5 +252,5 @@ def sample_rows(source, pull, flips, order, fill_mode, cval, shape, size, band, 
     gather(source, taps, upper, left, order, shape, count, edge, out, start)
     if fill_mode == CONSTANT:
         fill_outside(shape, width, cval, projective, ys, xs, last - first, out, start)
-    elif fill_mode != NEAREST and order == 1:
+    elif order == 1 and (fill_mode != NEAREST or stays_outside(fill_mode, out)):
         mend_edges(source, count, shape, ys, xs, out, start)

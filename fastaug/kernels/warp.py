@@ -14,13 +14,13 @@ from math import floor
 
 import numpy as np
 
-from fastaug.kernels.launch import inner
+from fastaug.kernels.launch import inlined, inner
 
 FILL_MODES = {"constant": 0, "nearest": 1, "reflect": 2, "wrap": 3}
 CONSTANT, NEAREST, _REFLECT = 0, 1, 2
 OUTSIDE = -1.0
-# Coordinates from here on have no integers to be folded with.
-_FAR = 2.0**62
+# Coordinates from here on have no integers to be folded with, and from there on no fractions.
+_FAR, _WHOLE = 2.0**62, 2.0**52
 
 
 @inner
@@ -55,6 +55,16 @@ def fold(position, length, fill_mode):
     return position - period * int(position / period)
 
 
+@inlined
+def stays_outside(fill_mode, out):
+    """Tell whether coordinates outside stay where they are, between two copies of an edge pixel.
+
+    SciPy leaves them there for `nearest`, and the weights of the copies add up to 1 but for 1e-14,
+    which float64 shows.  For float32 they are brought to the edge, which is faster.
+    """
+    return fill_mode == NEAREST and out.itemsize == 8
+
+
 @inner
 def tap(index, length):
     """Keep a tap inside; the ones outside repeat the edge pixel or have weight zero."""
@@ -63,7 +73,7 @@ def tap(index, length):
 
 @inner
 def sample_pixel(source, shape, y, x, order, out, start):
-    """Fill the pixel that starts at `out[start]` with the source at (y, x), inside or at its edge.
+    """Fill the pixel that starts at `out[start]` with the source at (y, x); outside is the edge.
 
     Parameters
     ----------
@@ -79,6 +89,8 @@ def sample_pixel(source, shape, y, x, order, out, start):
         for channel in range(channels):
             out[np.uintp(start + channel)] = source[np.uintp(near + channel)]
         return
+    # So far away coordinates are whole numbers; some steps further they are no integers any more.
+    y, x = min(max(y, -_WHOLE), _WHOLE), min(max(x, -_WHOLE), _WHOLE)
     above, before = int(floor(y)), int(floor(x))
     upper = 1.0 - (y - above)
     lower = 1.0 - upper
@@ -127,6 +139,7 @@ def warp_rows(source, pull, flips, order, fill_mode, cval, shape, size, out, fir
     height, width, channels = shape
     out_height, out_width = size
     projective = is_projective(pull)
+    folded = not stays_outside(fill_mode, out)
     for row in range(first, last):
         origin = out_height - 1 - row if flips[0] else row
         # SciPy's order of the sum: with another, round angles put whole pixels elsewhere.
@@ -140,8 +153,9 @@ def warp_rows(source, pull, flips, order, fill_mode, cval, shape, size, out, fir
             if projective:
                 w = row_w + source_col * pull[2, 1]
                 y, x = (y / w, x / w) if w != 0.0 else (0.0, 0.0)
-            y, x = fold(y, height, fill_mode), fold(x, width, fill_mode)
-            if y <= OUTSIDE or x <= OUTSIDE:
+            if folded:
+                y, x = fold(y, height, fill_mode), fold(x, width, fill_mode)
+            if folded and (y <= OUTSIDE or x <= OUTSIDE):
                 for channel in range(channels):
                     out[np.uintp(start + channel)] = cval
             else:
