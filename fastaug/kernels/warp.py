@@ -83,14 +83,14 @@ def sample_pixel(source, shape, y, x, order, out, start):
         (height, width, channels)
     """
     height, width, channels = shape
+    # So far away coordinates are whole numbers; some steps further they are no integers any more.
+    y, x = min(max(y, -_WHOLE), _WHOLE), min(max(x, -_WHOLE), _WHOLE)
     if order == 0:
         row, col = tap(int(floor(y + 0.5)), height), tap(int(floor(x + 0.5)), width)
         near = (row * width + col) * channels
         for channel in range(channels):
             out[np.uintp(start + channel)] = source[np.uintp(near + channel)]
         return
-    # So far away coordinates are whole numbers; some steps further they are no integers any more.
-    y, x = min(max(y, -_WHOLE), _WHOLE), min(max(x, -_WHOLE), _WHOLE)
     above, before = int(floor(y)), int(floor(x))
     upper = 1.0 - (y - above)
     lower = 1.0 - upper
