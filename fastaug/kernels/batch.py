@@ -216,7 +216,7 @@ def adjust(plan, i, layout, finish, low, high, sums, values, first, last):
 
 
 @inlined
-def standardize(layout, finish, mean, deviation, values, first, last):
+def standardize_rows(layout, finish, mean, deviation, values, first, last):
     """Standardise by the image's own statistics, and do the steps behind that."""
     _, width, channels = shape_of(layout)
     start, stop = first * width * channels, last * width * channels
@@ -233,7 +233,9 @@ def sample(layout, finish, sums, values):
     if finish.sample_center or finish.sample_normalize:
         mean = total(sums) / values.size
         sum_rows(values, 0, height, width * channels, mean, True, sums)
-        standardize(layout, finish, mean, np.sqrt(total(sums) / values.size), values, 0, height)
+        standardize_rows(
+            layout, finish, mean, np.sqrt(total(sums) / values.size), values, 0, height
+        )
 
 
 @inlined
@@ -345,6 +347,6 @@ def augment_blocks(images, chosen, plan, layout, finish, plain, out):
             first = block * _ROWS_OF_A_BLOCK
             last = min(first + _ROWS_OF_A_BLOCK, height)
             if sampled:
-                standardize(layout, finish, mean, deviation, values, first, last)
+                standardize_rows(layout, finish, mean, deviation, values, first, last)
             if not direct:
                 store_rows(values, shape_of(layout), planar, target, first, last)

@@ -107,7 +107,7 @@ def fold_outside(shape, width, fill_mode, projective, ys, xs, rows):
 
 
 @inner
-def nearest_taps(count, shape, ys, xs, taps):
+def nearest_offsets(count, shape, ys, xs, taps):
     """Turn coordinates into the offset of the nearest pixel, for order 0."""
     height, width, channels = shape
     bottom, right = height - 1.0, width - 1.0
@@ -160,7 +160,7 @@ def gather(source, taps, upper, left, order, shape, count, edge, out, start):
     source
         (height * width * channels + lanes.WIDTH,) float32 or float64.
     taps, upper, left
-        From `nearest_taps` or `linear_taps`; one longer than the pixels.
+        From `nearest_offsets` or `linear_taps`; one longer than the pixels.
     shape
         (height, width, channels) of the source, at most lanes.WIDTH channels.
     edge
@@ -246,7 +246,7 @@ def sample_rows(source, pull, flips, order, fill_mode, cval, shape, size, band, 
     if fill_mode not in (CONSTANT, NEAREST):
         fold_outside(shape, width, fill_mode, projective, ys, xs, last - first)
     if order == 0:
-        nearest_taps(count, shape, ys, xs, taps)
+        nearest_offsets(count, shape, ys, xs, taps)
     else:
         linear_taps(count, shape, ys, xs, taps, upper, left)
     gather(source, taps, upper, left, order, shape, count, edge, out, start)

@@ -197,9 +197,7 @@ def test_perspective_is_that_of_opencv(flags: int) -> None:
     swap, inverse = [1, 0, 2], cv2.WARP_INVERSE_MAP  # OpenCV's matrices are in (x, y)
     expected = np.stack(
         [
-            cv2.warpPerspective(
-                image, matrix[swap][:, swap], (50, 40), flags=flags | cv2.WARP_INVERSE_MAP
-            )
+            cv2.warpPerspective(image, matrix[swap][:, swap], (50, 40), flags=flags | inverse)
             for image, matrix in zip(images, matrices, strict=True)
         ]
     )
