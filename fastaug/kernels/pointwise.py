@@ -93,7 +93,7 @@ def change_values(values, start, stop, channels, code, number, low, high):
         shift_channels(values, start, stop, number, low, high)
     elif code == SOLARIZE:
         solarize(values, start, stop, number)
-    elif code != NOTHING:
+    elif code in (SCALE_BRIGHTNESS, SCALE_BRIGHTNESS_AS_KERAS):
         factor, quirks = np.float32(number), code == SCALE_BRIGHTNESS_AS_KERAS
         scale_brightness(values, start, stop, channels, factor, low, high, quirks)
 

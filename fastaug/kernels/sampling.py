@@ -119,7 +119,7 @@ def nearest_offsets(count, shape, ys, xs, taps):
 
 
 @inner
-def linear_taps(count, shape, ys, xs, taps, upper, left):
+def linear_offsets(count, shape, ys, xs, taps, upper, left):
     """Turn coordinates into taps and weights, for order 1; those outside go to the edge.
 
     `taps`, int32, gets the offset of the upper left one of 2x2 pixels, which are always inside: on
@@ -160,7 +160,7 @@ def gather(source, taps, upper, left, order, shape, count, edge, out, start):
     source
         (height * width * channels + lanes.WIDTH,) float32 or float64.
     taps, upper, left
-        From `nearest_offsets` or `linear_taps`; one longer than the pixels.
+        From `nearest_offsets` or `linear_offsets`; one longer than the pixels.
     shape
         (height, width, channels) of the source, at most lanes.WIDTH channels.
     edge
@@ -248,7 +248,7 @@ def sample_rows(source, pull, flips, order, fill_mode, cval, shape, size, band, 
     if order == 0:
         nearest_offsets(count, shape, ys, xs, taps)
     else:
-        linear_taps(count, shape, ys, xs, taps, upper, left)
+        linear_offsets(count, shape, ys, xs, taps, upper, left)
     gather(source, taps, upper, left, order, shape, count, edge, out, start)
     if fill_mode == CONSTANT:
         fill_outside(shape, width, cval, projective, ys, xs, last - first, out, start)
