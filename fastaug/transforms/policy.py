@@ -141,11 +141,6 @@ class Policy:
             tuple((one, drawn) for one, drawn in ours if isinstance(one, Repaints)),
         )
 
-    @property
-    def changes_values(self) -> bool:
-        """Whether a transform of our own does more than move pixels."""
-        return any(isinstance(one, Recolours | Repaints) for one in self.transforms)
-
 
 def _behind(first: Pull | None, then: Pull) -> Pull:
     return then if first is None else then.after(first)
@@ -154,12 +149,17 @@ def _behind(first: Pull | None, then: Pull) -> Pull:
 def _of_image(numbers: Numbers, i: int) -> Any:
     """Return one image's share of what a transform drew."""
     if isinstance(numbers, tuple):
-        return tuple(_of_image(array, i) for array in numbers)
+        return _like(numbers, [_of_image(array, i) for array in numbers])
     return numbers[i].item() if np.ndim(numbers) == 1 else numbers[i]
 
 
 def _as_batch(numbers: Any) -> Numbers:
     """Return one image's numbers as those of a batch of one."""
     if isinstance(numbers, tuple):
-        return tuple(_as_batch(number) for number in numbers)
+        return _like(numbers, [_as_batch(number) for number in numbers])
     return np.asarray(numbers)[np.newaxis]
+
+
+def _like(numbers: tuple[Any, ...], items: list[Any]) -> tuple[Any, ...]:
+    """Return items as a tuple of the same class, which may have names for them."""
+    return type(numbers)(*items) if hasattr(numbers, "_fields") else tuple(items)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -123,6 +123,37 @@ def test_unknown_parameter_is_refused_with_the_known_ones():
     generator = Generator(transforms=[Solarize()])
     with pytest.raises(ValueError, match=r"unknown names: \['QuarterTurn'\].*'theta'"):
         generator.apply_transform(IMAGES[0], {"QuarterTurn": 1})
+
+
+class Corner(NamedTuple):
+    rows: np.ndarray
+    cols: np.ndarray
+
+
+@dataclass(frozen=True)
+class RandomPart:
+    """Cut a part of half the size out, anywhere; draws two numbers, which have names."""
+
+    def draw(self, rng, count, size):
+        return Corner(*(rng.integers(0, side - side // 2 + 1, count) for side in size))
+
+    def pull(self, numbers, size):
+        identity = still(len(numbers.rows), size)
+        matrices = identity.matrices.copy()
+        matrices[:, 0, 2], matrices[:, 1, 2] = numbers.rows, numbers.cols
+        moved = np.ones(len(numbers.rows), bool)
+        return Pull(matrices, moved, identity.flips, (size[0] // 2, size[1] // 2))
+
+
+def test_numbers_with_names_keep_them_when_they_are_replayed():
+    generator = Generator(transforms=[RandomPart()])
+    image = make_images(1, 8, 12, 3)[0]
+    for seed in range(5):
+        parameters = generator.get_random_transform(image.shape, seed)
+        row, col = parameters["RandomPart"]
+        part = image[row : row + 4, col : col + 6]
+        np.testing.assert_array_equal(generator.apply_transform(image, parameters), part)
+        np.testing.assert_array_equal(generator.random_transform(image, seed), part)
 
 
 # Order.
