@@ -133,8 +133,11 @@ def clear_extremes(lows, highs):
 
 @inner
 def extremes(lows, highs):
-    """Return the lowest of `lows` and the highest of `highs`."""
-    return lows.min(), highs.max()
+    """Return the lowest of `lows` and the highest of `highs`; `min()` takes longer to compile."""
+    low, high = lows[0], highs[0]
+    for k in range(len(lows)):
+        low, high = min(low, lows[k]), max(high, highs[k])
+    return low, high
 
 
 @inner

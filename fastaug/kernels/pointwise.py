@@ -93,7 +93,8 @@ def change_values(values, start, stop, channels, code, number, low, high):
         shift_channels(values, start, stop, number, low, high)
     elif code == SOLARIZE:
         solarize(values, start, stop, number)
-    elif code in (SCALE_BRIGHTNESS, SCALE_BRIGHTNESS_AS_KERAS):
+    # Numba would compile `in` first, as a function.
+    elif code == SCALE_BRIGHTNESS or code == SCALE_BRIGHTNESS_AS_KERAS:  # noqa: PLR1714
         factor, quirks = np.float32(number), code == SCALE_BRIGHTNESS_AS_KERAS
         scale_brightness(values, start, stop, channels, factor, low, high, quirks)
 
