@@ -94,7 +94,7 @@ def change_values(values, start, stop, channels, code, number, low, high):
     elif code == SOLARIZE:
         solarize(values, start, stop, number)
     # Numba would compile `in` first, as a function.
-    elif code == SCALE_BRIGHTNESS or code == SCALE_BRIGHTNESS_AS_KERAS:  # noqa: PLR1714
+    elif code == SCALE_BRIGHTNESS or code == SCALE_BRIGHTNESS_AS_KERAS:  # noqa: PLR1714, SIM109
         factor, quirks = np.float32(number), code == SCALE_BRIGHTNESS_AS_KERAS
         scale_brightness(values, start, stop, channels, factor, low, high, quirks)
 
