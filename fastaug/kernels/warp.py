@@ -19,8 +19,8 @@ from fastaug.kernels.launch import inlined, inner
 FILL_MODES = {"constant": 0, "nearest": 1, "reflect": 2, "wrap": 3}
 CONSTANT, NEAREST, _REFLECT = 0, 1, 2
 OUTSIDE = -1.0
-# Coordinates from here on have no integers to be folded with, and from there on no fractions.
-_FAR, _WHOLE = 2.0**62, 2.0**52
+# Coordinates from here on have no fractions, and no known place in a period.
+_FAR = 2.0**52
 
 
 @inner
@@ -33,7 +33,7 @@ def fold(position, length, fill_mode):
     if length == 1:
         return 0.0
     if fill_mode == NEAREST:
-        return 0.0 if position < 0.0 else length - 1.0
+        return length - 1.0 if position > 0.0 else 0.0
     if not abs(position) < _FAR:  # nor has what is no number
         return 0.0
     if fill_mode == _REFLECT:
@@ -83,8 +83,8 @@ def sample_pixel(source, shape, y, x, order, out, start):
         (height, width, channels)
     """
     height, width, channels = shape
-    # So far away coordinates are whole numbers; some steps further they are no integers any more.
-    y, x = min(max(y, -_WHOLE), _WHOLE), min(max(x, -_WHOLE), _WHOLE)
+    # Further away they would be no integers; in this order `max` takes what is no number for far.
+    y, x = min(max(-_FAR, y), _FAR), min(max(-_FAR, x), _FAR)
     if order == 0:
         row, col = tap(int(floor(y + 0.5)), height), tap(int(floor(x + 0.5)), width)
         near = (row * width + col) * channels

@@ -168,7 +168,7 @@ def test_poles_and_huge_coordinates_give_values_of_the_source(
     matrices = np.broadcast_to(np.eye(3), (COUNT, 3, 3)).copy()
     matrices[0, 2] = 0, 1, -4  # a pole on the pixels of column 4
     matrices[1, 2] = 0.5, 1e-300, -2  # on those of row 4, and next to nothing beside
-    matrices[2, :2, 2] = 1e30, -1e300
+    matrices[2, :2] = [1e30, 1e308, -1e308], [-1e308, 1e308, 1e308]  # sums overflow, or are none
     pull = Pull(matrices, np.ones(COUNT, bool), np.zeros((COUNT, 2), bool), size)
     images = make_images(COUNT, 8, 11, 3, "float32")
     asked = {"order": order, "fill_mode": fill_mode, "dtype": np.dtype(dtype), "plain": plain}
