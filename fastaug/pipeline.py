@@ -27,16 +27,9 @@ from fastaug.kernels.batch import (
 )
 from fastaug.kernels.lanes import WIDTH as LANES
 from fastaug.kernels.launch import COMPILED, Pace, launch, limited_threads
-from fastaug.kernels.pointwise import (
-    DIVIDE,
-    MULTIPLY,
-    REVERSE_CHANNELS,
-    SCALE_BRIGHTNESS,
-    SCALE_BRIGHTNESS_AS_KERAS,
-    SHIFT_CHANNELS,
-    SUBTRACT,
-)
+from fastaug.kernels.pointwise import DIVIDE, MULTIPLY, REVERSE_CHANNELS, SUBTRACT
 from fastaug.kernels.warp import FILL_MODES
+from fastaug.photometry import join_steps, keras_steps
 from fastaug.preprocessing import Function, Mode, call_function, fused_mode
 from fastaug.spline import warp_spline
 from fastaug.stats import Stats
@@ -248,9 +241,13 @@ def _work(recipe: Recipe, images: Array, rows: NDArray[np.intp], draws: BatchDra
     keras = draws.keras
     matrices = pull_matrices(keras, height, width, quirks=recipe.quirks)
     moved = moves(keras)
+    steps = keras_steps(keras, quirks=recipe.quirks)
+    extremes = bool(steps)
     for transform in recipe.transforms:
-        if isinstance(transform, Geometric):
-            drawn = transform.draw(_stream(draws, transform), len(rows))
+        drawn = transform.draw(_stream(draws, transform), len(rows))
+        if isinstance(transform, Photometric):
+            steps.append(transform.steps(drawn))
+        elif isinstance(transform, Geometric):
             # Our own come first, so they are the last step on the way back to the source.
             matrices = compose(transform.matrices(drawn, height, width), matrices)
             moved = np.ones(len(rows), bool)
@@ -259,44 +256,19 @@ def _work(recipe: Recipe, images: Array, rows: NDArray[np.intp], draws: BatchDra
         rows, moved = np.arange(len(rows)), np.zeros(len(rows), bool)
     flips = np.empty((len(rows), 2), bool)
     flips[:, 0], flips[:, 1] = keras.flip_vertical, keras.flip_horizontal
-    codes, numbers = _own_steps(recipe, draws)
+    codes, numbers = join_steps(steps, len(rows), recipe.working_dtype)
     plan = Plan(
         matrices=matrices,
         moved=moved,
         flips=flips,
         codes=codes,
         numbers=numbers,
-        extremes=keras.channel_shift_intensity is not None or keras.brightness is not None,
+        extremes=extremes,
         order=min(recipe.order, 1),
         fill_mode=FILL_MODES[recipe.fill_mode],
         cval=float(recipe.cval),
     )
     return _Work(*_source(images, rows, recipe.working_dtype), plan)
-
-
-def _own_steps(recipe: Recipe, draws: BatchDraws) -> tuple[NDArray[np.int8], Array]:
-    """Return what is done to each image's values, Keras' steps before ours: codes and numbers."""
-    keras, count = draws.keras, len(draws.keras)
-    steps: list[tuple[Any, Array]] = []
-    if keras.channel_shift_intensity is not None:
-        steps.append((SHIFT_CHANNELS, keras.channel_shift_intensity.reshape(-1, 1, 1)))
-    if keras.brightness is not None:
-        code = SCALE_BRIGHTNESS_AS_KERAS if recipe.quirks else SCALE_BRIGHTNESS
-        steps.append((code, keras.brightness.reshape(-1, 1, 1)))
-    for transform in recipe.transforms:
-        if isinstance(transform, Photometric):
-            steps.append(transform.steps(transform.draw(_stream(draws, transform), count)))
-    sizes = [numbers.shape[1:] for _, numbers in steps]
-    codes = np.empty((count, sum(k for k, _ in sizes)), np.int8)
-    all_numbers = np.zeros(
-        (*codes.shape, max((m for _, m in sizes), default=1)), recipe.working_dtype
-    )
-    start = 0
-    for (code, numbers), (k, m) in zip(steps, sizes, strict=True):
-        codes[:, start : start + k] = code
-        all_numbers[:, start : start + k, :m] = numbers
-        start += k
-    return codes, all_numbers
 
 
 def _spline(

@@ -31,6 +31,7 @@ RANKS = [
     "fastaug.kernels.batch",
     "fastaug.kernels.resizing",
     "fastaug.geometry",
+    "fastaug.photometry",
     "fastaug.spline",
     "fastaug.transforms.kinds",
     "fastaug.transforms.quarter_turn",
@@ -113,7 +114,8 @@ RANKS = [
     "fastaug.__main__",
 ]
 RANK = {module: rank for rank, module in enumerate(RANKS)}
-PIXELS = {"numba", "fastaug.kernels", "fastaug.pipeline", "fastaug.geometry"}
+PIXELS = {"numba", "fastaug.kernels", "fastaug.pipeline"}
+PIXELS |= {"fastaug.geometry", "fastaug.photometry"}
 FILES = (
     *("catalog", "paths", "decode", "shared_memory", "worker", "worker_process", "crew", "workers"),
     *("headers", "duplicates", "unreadable"),

@@ -42,6 +42,7 @@ from fastaug.kernels.batch import Layout, make_scratch, rows_of_a_band
 from fastaug.kernels.matrices import add_product
 from fastaug.kernels.sampling import Band, sample_rows
 from fastaug.kernels.warp import FILL_MODES as CODES
+from fastaug.kernels.warp import warp_rows
 from fastaug.pipeline import BatchDraws, Recipe, make_batch
 
 SIZES = ((1, 1), (1, 9), (9, 1), (2, 2), (5, 7), (33, 3))
@@ -122,30 +123,42 @@ def read_sources_on_an_island() -> None:
                         np.testing.assert_array_equal(batch_of(source, recipe, **drawn), expected)
 
 
+def scratch_on_islands(
+    islands: list[Island], layout: Layout, at_the_end: bool
+) -> tuple[np.ndarray, np.ndarray, Band]:
+    """Return a source, room for a result and for a band, each where its island begins or ends."""
+    scratch = make_scratch(layout, np.empty((0, 1), np.float32), True)
+    out = np.empty(layout.height * layout.width * layout.channels, np.float32)
+    # All bits set are NaNs: what is never written does not count.
+    source, out, *band = (
+        island.put(np.full(array.nbytes, 255, np.uint8).view(array.dtype), at_the_end)
+        for island, array in zip(islands, [scratch.source, out, *scratch.band], strict=True)
+    )
+    return source, out, Band(*band)
+
+
 def work_on_islands() -> None:
     """Warp with all scratch memory on islands: nothing is touched behind or before any of it."""
     islands = [Island(16) for _ in range(8)]
     ways = itertools.product((*SIZES, (3, 1000)), (1, 2, 3, 4), FILL_MODES, (0, 1), (False, True))
     for (height, width), channels, fill_mode, order, at_the_end in ways:
         image = make_images(1, height, width, channels, "float32")
-        layout = Layout(height, width, channels, False, height, width)
-        scratch = make_scratch(layout, np.empty((0, 1), np.float32), True)
-        arrays = [scratch.source, np.empty(image.size, np.float32), *scratch.band]
-        # All bits set are NaNs: what is never written does not count.
-        arrays = [np.full(array.nbytes, 255, np.uint8).view(array.dtype) for array in arrays]
-        source, out, *band = (
-            island.put(array, at_the_end) for island, array in zip(islands, arrays, strict=True)
-        )
-        source[: image.size] = image.ravel()
-        pull = np.ascontiguousarray(reference_pull(0, height, width))
-        for first in range(0, height, rows_of_a_band(layout)):
-            last = min(first + rows_of_a_band(layout), height)
-            sample_rows(
-                source, pull, (False, False), order, CODES[fill_mode], CVAL,
-                (height, width, channels), (height, width), Band(*band), out, first, last,
-            )  # fmt: skip
-        expected = reference_warp(image, order, fill_mode)
-        np.testing.assert_array_equal(out, expected.ravel(), f"{image.shape} {order} {fill_mode}")
+        shape, asked = (height, width, channels), ((False, False), order, CODES[fill_mode], CVAL)
+        affine = np.ascontiguousarray(reference_pull(0, height, width))
+        pole = np.array([*affine[:2], [1.0, -0.5, -2.0]])
+        for pull, size in itertools.product((affine, pole), (shape[:2], (4, 11))):
+            layout = Layout(*size, channels, False, height, width)
+            source, out, band = scratch_on_islands(islands, layout, at_the_end)
+            source[: image.size] = image.ravel()
+            for first in range(0, size[0], rows_of_a_band(layout)):
+                last = min(first + rows_of_a_band(layout), size[0])
+                sample_rows(source, pull, *asked, shape, size, band, out, first, last)
+            if pull is affine and size == shape[:2]:
+                expected = reference_warp(image, order, fill_mode).ravel()
+            else:
+                expected = np.empty_like(out)
+                warp_rows(image.ravel(), pull, *asked, shape, size, expected, 0, size[0])
+            np.testing.assert_array_equal(out, expected, f"{shape} {size} {order} {fill_mode}")
 
 
 on_unix = pytest.mark.skipif(os.name == "nt", reason="Windows has no mprotect")

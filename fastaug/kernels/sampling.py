@@ -101,19 +101,24 @@ def fold_outside(shape, width, fill_mode, projective, ys, xs, rows):
 
 @inner
 def nearest_taps(count, shape, ys, xs, taps):
-    """Turn coordinates into the offset of the nearest pixel, for order 0."""
+    """Turn coordinates into the offset of the nearest pixel, for order 0.
+
+    Where a matrix has overflowed they may be no numbers: in this order, `max` takes them for 0.
+    """
     height, width, channels = shape
     bottom, right = height - 1.0, width - 1.0
     row_step, col_step = np.float64(width * channels), np.float64(channels)
     for k in range(count):
-        row = min(max(np.floor(ys[k] + 0.5), 0.0), bottom)
-        col = min(max(np.floor(xs[k] + 0.5), 0.0), right)
+        row = min(max(0.0, np.floor(ys[k] + 0.5)), bottom)
+        col = min(max(0.0, np.floor(xs[k] + 0.5)), right)
         taps[k] = np.int32(row * row_step + col * col_step)
 
 
 @inner
 def linear_taps(count, shape, ys, xs, taps, upper, left):
     """Turn coordinates into taps and weights, for order 1; those outside go to the edge.
+
+    What is no number goes to 0, as in `nearest_taps`.
 
     `taps`, int32, gets the offset of the upper left one of 2x2 pixels, which are always inside: on
     the last row or column the weight of the far one is 1, not that of the near one.  `upper` and
@@ -124,8 +129,8 @@ def linear_taps(count, shape, ys, xs, taps, upper, left):
     last_row, last_col = max(height - 2.0, 0.0), max(width - 2.0, 0.0)
     row_step, col_step = np.float64(width * channels), np.float64(channels)
     for k in range(count):
-        y = min(max(ys[k], 0.0), bottom)
-        x = min(max(xs[k], 0.0), right)
+        y = min(max(0.0, ys[k]), bottom)
+        x = min(max(0.0, xs[k]), right)
         above = min(np.floor(y), last_row)
         before = min(np.floor(x), last_col)
         taps[k] = np.int32(above * row_step + before * col_step)

@@ -19,8 +19,8 @@ from fastaug.kernels.launch import inner
 FILL_MODES = {"constant": 0, "nearest": 1, "reflect": 2, "wrap": 3}
 CONSTANT, NEAREST, _REFLECT = 0, 1, 2
 OUTSIDE = -1.0
-# Coordinates from here on have no integers to be folded with.
-_FAR = 2.0**62
+# Coordinates from here on have no fractions, and no known place in a period.
+_FAR = 2.0**52
 
 
 @inner
@@ -33,7 +33,7 @@ def fold(position, length, fill_mode):
     if length == 1:
         return 0.0
     if fill_mode == NEAREST:
-        return 0.0 if position < 0.0 else length - 1.0
+        return length - 1.0 if position > 0.0 else 0.0
     if not abs(position) < _FAR:  # nor has what is no number
         return 0.0
     if fill_mode == _REFLECT:
