@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -49,7 +49,13 @@ def check_integer(name: str, value: Any, *, minimum: int, maximum: int | None = 
 def check_pair(name: str, value: Any) -> tuple[float, float]:
     """Return `value` as a pair of finite numbers, or raise an error that names the argument."""
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise ValueError(f"{name} should be a tuple or list of two floats. Received: {value!r}")
+        raise ValueError(f"`{name}` should be a tuple or list of two floats. Received: {value!r}")
     for number in value:
-        check_number(f"each of the two in {name}", number)
+        check_number(f"each of the two in `{name}`", number)
     return value[0], value[1]
+
+
+def check_optional(check: Callable[..., Any], name: str, value: Any) -> None:
+    """Check a value unless it is None."""
+    if value is not None:
+        check(name, value)

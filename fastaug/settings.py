@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing.pool
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, InitVar, dataclass, field, fields, replace
@@ -18,19 +17,27 @@ from typing import Any
 
 import numpy as np
 
-from fastaug.checks import check_flag, check_integer, check_number, check_one_of, check_pair
+from fastaug.checks import (
+    check_flag,
+    check_integer,
+    check_number,
+    check_one_of,
+    check_optional,
+    check_pair,
+)
 from fastaug.errors import users_stacklevel
+from fastaug.files.cache.base import check_cache
 from fastaug.files.cache.memory import MemoryCaches
 from fastaug.files.target import DECODES, Target
 from fastaug.keras_settings import check_data_format, default_data_format, default_dtype
 from fastaug.kernels.warp import FILL_MODES
 from fastaug.machine import usable_cores
 from fastaug.pixels.batch import Recipe
-from fastaug.pixels.layout import DTYPES, Array, working_dtype
+from fastaug.pixels.layout import Array, check_dtype, working_dtype
 from fastaug.pixels.preprocessing import check_function
 from fastaug.pixels.spline import require_ndimage
 from fastaug.pixels.standardization import PENDING, Standardization, standardization
-from fastaug.transforms import TRANSFORMS, Moves, Recolours, Repaints, Transform
+from fastaug.transforms import Moves, Recolours, Repaints, Transform, check_transforms
 from fastaug.transforms.keras.draws import Ranges
 from fastaug.transforms.keras.policy import (
     KerasAugmentation,
@@ -51,30 +58,6 @@ _STATISTICS = {
 _DIM_ORDERINGS = {"th": "channels_first", "tf": "channels_last", "default": None}
 
 
-def check_dtype(dtype: Any) -> np.dtype[Any]:
-    """Return the output dtype, or raise an error that lists the accepted ones."""
-    try:
-        name = np.dtype(dtype).name
-    except TypeError:
-        name = str(dtype)
-    if name not in DTYPES:
-        check_one_of("dtype", name, DTYPES)
-    return np.dtype(name)
-
-
-def _check_dtype(_: str, dtype: Any) -> None:
-    check_dtype(dtype)
-
-
-def _check_optional(check: Callable[..., Any], name: str, value: Any) -> None:
-    if value is not None:
-        check(name, value)
-
-
-def _check_quoted_pair(name: str, value: Any) -> None:
-    check_pair(f"`{name}`", value)
-
-
 def _check_order(name: str, value: Any) -> None:
     check_integer(name, value, minimum=0, maximum=5)
     if value > 1:
@@ -85,26 +68,6 @@ def _check_timeout(name: str, value: Any) -> None:
     check_number(name, value)
     if value <= 0:
         raise ValueError(f"{name}={value!r} must be above 0 seconds")
-
-
-def _check_cache(name: str, value: Any) -> None:
-    if value is not None and not isinstance(value, str | os.PathLike):
-        raise TypeError(f"{name}={value!r} is neither None, 'memory' nor the path of a folder")
-    if value == "":
-        raise ValueError(f"{name}='' is neither None, 'memory' nor the path of a folder")
-
-
-def _check_function(_: str, value: Any) -> None:
-    check_function(value)
-
-
-def _check_transforms(name: str, value: Any) -> None:
-    known = ", ".join(f"fastaug.transforms.{kind.__name__}()" for kind in TRANSFORMS)
-    if not isinstance(value, list | tuple):
-        raise TypeError(f"{name}={value!r} is not a list of transforms, such as [{known}]")
-    for transform in value:
-        if isinstance(transform, type) or not isinstance(transform, Moves | Recolours | Repaints):
-            raise TypeError(f"{name}={value!r}: {transform!r} is not a transform, such as {known}")
 
 
 def _option(default: Any, check: Callable[[str, Any], object]) -> Any:
@@ -133,9 +96,7 @@ class Settings:
     rotation_range: float = _option(0, _from_zero)
     width_shift_range: Any = _option(0.0, check_shift_range)
     height_shift_range: Any = _option(0.0, check_shift_range)
-    brightness_range: Sequence[float] | None = _option(
-        None, partial(_check_optional, _check_quoted_pair)
-    )
+    brightness_range: Sequence[float] | None = _option(None, partial(check_optional, check_pair))
     shear_range: float = _option(0.0, _from_zero)
     zoom_range: Any = _option(0.0, zoom_pair)
     channel_shift_range: float = _option(0.0, _from_zero)
@@ -143,33 +104,35 @@ class Settings:
     cval: float = _option(0.0, check_number)
     horizontal_flip: bool = _FLAG(False)
     vertical_flip: bool = _FLAG(False)
-    rescale: float | None = _option(None, partial(_check_optional, check_number))
-    preprocessing_function: Callable[[Array], Array] | str | None = _option(None, _check_function)
+    rescale: float | None = _option(None, partial(check_optional, check_number))
+    preprocessing_function: Callable[[Array], Array] | str | None = _option(None, check_function)
     data_format: str | None = _option(None, check_data_format)
     validation_split: InitVar[float] = 0.0
     interpolation_order: int = _option(1, _check_order)
-    dtype: Any = _option(None, _check_dtype)
+    dtype: Any = _option(None, check_dtype)
     _: KW_ONLY
     pool: InitVar[Any] = None
-    workers: int | None = _option(None, partial(_check_optional, partial(check_integer, minimum=0)))
-    threads: int | None = _option(None, partial(_check_optional, partial(check_integer, minimum=1)))
+    workers: int | None = _option(None, partial(check_optional, partial(check_integer, minimum=0)))
+    threads: int | None = _option(None, partial(check_optional, partial(check_integer, minimum=1)))
     read_ahead: int = _option(2, partial(check_integer, minimum=0))
     timeout: float = _option(TIMEOUT_S, _check_timeout)
     on_error: str = _option("raise", partial(check_one_of, accepted=ON_ERROR))
     decode: str = _option("exact", partial(check_one_of, accepted=DECODES))
     exif_transpose: bool = _FLAG(False)
     scale_16bit: bool = _FLAG(False)
-    cache: str | Path | None = _option(None, _check_cache)
+    cache: str | Path | None = _option(None, check_cache)
     cache_bytes: int | None = _option(
-        None, partial(_check_optional, partial(check_integer, minimum=1))
+        None, partial(check_optional, partial(check_integer, minimum=1))
     )
     keras_quirks: bool = _FLAG(True)
-    transforms: Sequence[Transform] = _option((), _check_transforms)
+    transforms: Sequence[Transform] = _option((), check_transforms)
     dim_ordering: InitVar[str | None] = None
 
     def __post_init__(self, validation_split: float, pool: Any, dim_ordering: str | None) -> None:
         self.data_format = _with_ordering(self.data_format, dim_ordering) or default_data_format()
-        self.dtype = check_dtype(default_dtype() if self.dtype is None else self.dtype).name
+        self.dtype = check_dtype(
+            "dtype", default_dtype() if self.dtype is None else self.dtype
+        ).name
         self.workers = _with_pool(self.workers, pool)
         _check_split(validation_split)
         self._validation_split = validation_split

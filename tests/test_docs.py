@@ -120,6 +120,13 @@ def test_every_transform_has_a_row_in_the_readme():
     assert rows == [kind.__name__ for kind in transforms.TRANSFORMS]
 
 
+def test_every_transform_that_has_a_file_is_listed():
+    rooms = {"__init__", "base", "geometry", "policy", "streams"}
+    folder = ROOT / "fastaug" / "transforms"
+    files = {path.stem for path in folder.glob("*.py")} - rooms
+    assert {kind.__module__.rpartition(".")[2] for kind in transforms.TRANSFORMS} == files
+
+
 def test_every_parameter_is_documented():
     text = inspect.getdoc(Generator)
     for name in inspect.signature(Generator).parameters:

@@ -15,8 +15,8 @@ from fastaug.files.catalog import split_of
 from fastaug.iterators.base import BatchIterator
 from fastaug.iterators.saved_pictures import picture_saver
 from fastaug.keras_settings import checked_format, default_dtype
-from fastaug.pixels.layout import Array, channels_last
-from fastaug.settings import Settings, check_dtype
+from fastaug.pixels.layout import Array, channels_last, check_dtype
+from fastaug.settings import Settings
 from fastaug.sources.arrays import ArraySource
 from fastaug.sources.base import Source
 
@@ -83,7 +83,7 @@ subset, ignore_class_split, dtype
             seed=seed,
             image_shape=self.x.shape[1:],
             data_format=data_format,
-            dtype=check_dtype(default_dtype() if dtype is None else dtype).name,
+            dtype=check_dtype("dtype", default_dtype() if dtype is None else dtype).name,
             saver=picture_saver(save_to_dir, save_prefix, save_format, data_format, numbers=10_000),
         )
 

@@ -56,7 +56,8 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
     batch_size, shuffle, seed
         As in Keras.  `seed=None` draws a seed, once, from NumPy's global state.
     image_shape
-        Shape of one image in `data_format`.
+        Shape of one source image in `data_format`.  A batch has another where one of the
+        generator's `transforms` gives another size.
     """
 
     white_list_formats = EXTENSIONS

@@ -22,8 +22,8 @@ from fastaug.iterators.passes import Position
 from fastaug.iterators.saved_pictures import PictureSaver, picture_saver
 from fastaug.iterators.substitutes import Substitutes, Unreadable
 from fastaug.keras_settings import checked_format, default_dtype, say
-from fastaug.pixels.layout import Array
-from fastaug.settings import Settings, check_dtype
+from fastaug.pixels.layout import Array, check_dtype
+from fastaug.settings import Settings
 from fastaug.sources.base import FileReader
 from fastaug.sources.opening import open_source
 
@@ -79,7 +79,7 @@ def checked_options(
         data_format,
         subset,
         picture_saver(save_to_dir, save_prefix, save_format, data_format, numbers=_NAME_NUMBERS),
-        check_dtype(default_dtype() if dtype is None else dtype).name,
+        check_dtype("dtype", default_dtype() if dtype is None else dtype).name,
     )
 
 

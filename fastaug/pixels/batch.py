@@ -7,6 +7,7 @@ with that, and are done while warping.  Pure: no files, no state.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,7 +33,6 @@ from fastaug.pixels.layout import (
     channels_last,
     layout_of,
     resized,
-    size_of,
     source_of,
     working_dtype,
 )
@@ -164,7 +164,6 @@ def _augment(
 ) -> Array:
     """Make a batch from source pixels."""
     recipe, pull = work.recipe, drawn.pull
-    _check_size(pull, size_of(images.shape[1:], recipe.data_format))
     if recipe.order > 1 and pull.moved.any():
         images = _spline(recipe, images[rows], pull)
         rows, flips = np.arange(len(rows)), pull.flips
@@ -185,15 +184,6 @@ def _augment(
         seconds = launch(augment_images, *arguments, min(threads, len(rows)))
     work.pace.note(threads, len(rows) * pixels, seconds)
     return batch
-
-
-def _check_size(pull: Pull, size: tuple[int, int]) -> None:
-    """Raise a ValueError unless images that keep their pixels keep their size."""
-    if pull.size != size and not pull.moved.all():
-        raise ValueError(
-            f"a transform's pull gives images of {pull.size} for {size} (height, width), and says "
-            "that some are not moved; all are where the size changes"
-        )
 
 
 def _fits_lanes(layout: Layout) -> bool:
@@ -245,6 +235,12 @@ def _nothing(dtype: np.dtype[Any]) -> Finish:
 
 def _whiten(batch: Array, whitening: Array, buffers: BatchBuffers) -> Array:
     """Return the product of each flattened image with a (values, values) matrix."""
+    values = math.prod(batch.shape[1:])
+    if values != len(whitening):
+        raise ValueError(
+            f"zca_whitening_matrix was fitted to images of {len(whitening)} values; these have "
+            f"{values}, in the shape {batch.shape[1:]}: fit it to images of this size"
+        )
     out = buffers.lend(batch.shape, batch.dtype)
     flat = batch.reshape(len(batch), -1)
     np.copyto(out.reshape(flat.shape), flat @ whitening, casting="same_kind")

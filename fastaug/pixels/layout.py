@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fastaug.checks import check_one_of
 from fastaug.kernels.batch import Layout
 
 Array: TypeAlias = NDArray[Any]
@@ -67,3 +68,14 @@ def source_of(
     images = images.view(np.ndarray)
     images.flags.writeable = False
     return images, rows
+
+
+def check_dtype(option: str, dtype: Any) -> np.dtype[Any]:
+    """Return the output dtype, or raise an error that lists the accepted ones."""
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    if name not in DTYPES:
+        check_one_of(option, name, DTYPES)
+    return np.dtype(name)

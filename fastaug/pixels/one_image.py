@@ -43,7 +43,8 @@ def transform_image(recipe: Recipe, x: Array, drawn: Drawn) -> Array:
     if not values:
         return moved
     changed = _transformed(recipe, moved, replace(drawn, pull=still(1, drawn.pull.size)))
-    ends_bright = drawn.keras.brightness is not None and not drawn.numbers
+    keras_alone = drawn.steps.codes.shape[1] == len(drawn.keras.values()) and not drawn.passes
+    ends_bright = drawn.keras.brightness is not None and keras_alone
     return changed.astype(np.float32) if ends_bright else changed
 
 

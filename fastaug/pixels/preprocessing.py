@@ -96,14 +96,14 @@ class batched:  # noqa: N801 - used as a decorator
         return f"batched({self.__name__})"
 
 
-def check_function(function: Any) -> None:
+def check_function(name: str, function: Any) -> None:
     """Raise unless `preprocessing_function` is a mode's name, a function, or None."""
     named = isinstance(function, str)
     if function is None or callable(function) or (named and function in MODES):
         return
     kind = ValueError if named else TypeError
     raise kind(
-        "preprocessing_function must be a function of one image (height, width, channels) that "
+        f"{name} must be a function of one image (height, width, channels) that "
         f"returns an array of the same shape, or one of {listed(MODES)}, not {function!r}"
     )
 

@@ -199,7 +199,7 @@ def _caption(drawn: Drawn, i: int) -> tuple[str, ...]:
     words = [*_keras_words(drawn.keras, i)]
     for name in drawn.numbers:
         value = drawn.parameters(i)[name]
-        if np.any(value):
+        if not isinstance(value, int | float) or value:
             number = f" {value:.3g}" if isinstance(value, int | float) and value is not True else ""
             words.append(name + number)
     return (*(f"{word}," for word in words[:-1]), *words[-1:]) or ("unchanged",)
@@ -229,8 +229,12 @@ def _unit(originals: Array) -> float:
 def _notes(iterator: BatchIterator, undone: Undone, values: Array, unit: float) -> list[str]:
     """Return how the sheet's pictures are to be read."""
     height, width = iterator._size
-    scale = scale_for(width, height)
-    size = f"images of {height}x{width}, " + ("in their size" if scale == 1 else f"shown x {scale}")
+    shown = values.shape[1:3]
+    scale = min(scale_for(width, height), scale_for(shown[1], shown[0]))
+    size = f"images of {height}x{width}, "
+    if shown != (height, width):
+        size += f"for the model {shown[0]}x{shown[1]}, "
+    size += "in their size" if scale == 1 else f"shown x {scale}"
     notes = [f"Left: source; right: what the model gets; {size}."]
     if undone.undone:
         notes.append(f"Undone for the eye: {', '.join(undone.undone)}.")

@@ -24,7 +24,7 @@ _NARROWEST, _NARROWEST_HEAD = 190, 480  # pixels of a pair and of a sheet, for w
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two pictures of the same size, "L", "RGB" or "RGBA", and what is written below them."""
+    """Two pictures, "L", "RGB" or "RGBA", and what is written below them."""
 
     left: Image.Image
     right: Image.Image
@@ -50,12 +50,12 @@ def draw_sheet(title: str, notes: Sequence[str], pairs: Sequence[Pair]) -> Image
     notes
         Paragraphs below it.
     pairs
-        What is shown, all pictures of one size.
+        What is shown: all left pictures of one size, and all right ones.
     """
     text, heading = ImageFont.load_default(_TEXT_SIZE), ImageFont.load_default(_TITLE_SIZE)
-    scale = scale_for(*pairs[0].left.size)
+    scale = min(scale_for(*pairs[0].left.size), scale_for(*pairs[0].right.size))
     tiles = [(_tile(pair.left, scale), _tile(pair.right, scale)) for pair in pairs]
-    width, height = tiles[0][0].size
+    width, height = (max(sides) for sides in zip(*(tile.size for tile in tiles[0]), strict=True))
     pair_width = max(2 * width + _GAP, _NARROWEST)
     names = [_shortened(_printable(pair.name), text, pair_width) for pair in pairs]
     captions = [_wrapped(pair.caption, text, pair_width) for pair in pairs]
@@ -80,7 +80,8 @@ def draw_sheet(title: str, notes: Sequence[str], pairs: Sequence[Pair]) -> Image
         y = top + number // columns * (cell_height + _MARGIN)
         for tile, place in ((left, x), (right, x + width + _GAP)):
             # A frame, for white pictures.
-            canvas.rectangle((place - 1, y - 1, place + width, y + height), outline=_FRAME)
+            frame = place - 1, y - 1, place + tile.width, y + tile.height
+            canvas.rectangle(frame, outline=_FRAME)
             sheet.paste(tile, (place, y))
         y += height + _LEADING
         canvas.text((x, y), names[number], _FAINT, text)

@@ -27,3 +27,13 @@ __all__ = [  # noqa: PLE0604
     "Transform",
     *(kind.__name__ for kind in TRANSFORMS),
 ]
+
+
+def check_transforms(name: str, value: object) -> None:
+    """Raise a TypeError, with what would do, unless `value` is a list of transforms."""
+    known = ", ".join(f"fastaug.transforms.{kind.__name__}()" for kind in TRANSFORMS)
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{name}={value!r} is not a list of transforms, such as [{known}]")
+    for transform in value:
+        if isinstance(transform, type) or not isinstance(transform, Moves | Recolours | Repaints):
+            raise TypeError(f"{name}={value!r}: {transform!r} is not a transform, such as {known}")

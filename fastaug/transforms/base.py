@@ -29,10 +29,10 @@ class Steps:
     codes
         (n, k) int8, of `fastaug.kernels.pointwise`; 0 does nothing.
     numbers
-        (n, k, m) float64: what each step works with.
+        (n, k, m) float64: what each step works with.  The steps there are take one number each.
     extremes
-        Whether a step needs the image's own lowest and highest value.  Only the first steps of a
-        policy may.
+        Whether a step needs the lowest and the highest value of the warped image.  Only Keras' may,
+        which come first.
     """
 
     codes: NDArray[np.int8]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fastaug.checks import check_integer
 from fastaug.transforms.base import (
     Moves,
     Numbers,
@@ -92,7 +93,7 @@ class Policy:
         for name, transform in self.named():
             if isinstance(transform, Moves):
                 numbers[name] = transform.draw(streams.of(name), count, size)
-                pull = _behind(pull, transform.pull(numbers[name], size))
+                pull = _behind(pull, _checked_pull(name, transform, numbers[name], count, size))
                 size = pull.size
         keras = self.keras.draw(streams.keras, count, size)
         for name, transform in self.named():
@@ -123,23 +124,77 @@ class Policy:
         pull = None
         for name, transform in self.named():
             if isinstance(transform, Moves) and name in numbers:
-                pull = _behind(pull, transform.pull(numbers[name], size))
-                size = pull.size
+                one = _checked_pull(name, transform, numbers[name], len(keras), size)
+                pull, size = _behind(pull, one), one.size
         return self._drawn(keras, numbers, pull, size)
 
     def _drawn(
         self, keras: Draws, numbers: Mapping[str, Numbers], pull: Pull | None, size: Size
     ) -> Drawn:
-        ours = [(transform, numbers[name]) for name, transform in self.named() if name in numbers]
+        drawn = [one for one in self.named() if one[0] in numbers]
         steps = [self.keras.steps(keras)]
-        steps += [one.steps(drawn) for one, drawn in ours if isinstance(one, Recolours)]
+        steps += [
+            _checked_steps(name, transform, numbers[name], len(keras))
+            for name, transform in drawn
+            if isinstance(transform, Recolours)
+        ]
         return Drawn(
             keras,
             numbers,
             _behind(pull, self.keras.pull(keras, size)).tidied(),
             in_sequence(steps).tidied(),
-            tuple((one, drawn) for one, drawn in ours if isinstance(one, Repaints)),
+            tuple(
+                (transform, numbers[name])
+                for name, transform in drawn
+                if isinstance(transform, Repaints)
+            ),
         )
+
+
+def _checked_pull(name: str, transform: Moves, numbers: Numbers, count: int, size: Size) -> Pull:
+    """Return a transform's pull, or raise an error that names it: kernels trust what they get."""
+    pull = transform.pull(numbers, size)
+    if not isinstance(pull, Pull):
+        raise TypeError(f"{name}.pull(...) must return a Pull, not {type(pull).__name__}")
+    shapes = np.shape(pull.matrices), np.shape(pull.moved), np.shape(pull.flips)
+    if shapes != ((count, 3, 3), (count,), (count, 2)):
+        raise ValueError(
+            f"{name}.pull(...): matrices, moved and flips have the shapes {shapes}; for {count} "
+            f"images they must be ({count}, 3, 3), ({count},) and ({count}, 2)"
+        )
+    for side in pull.size:
+        check_integer(f"{name}.pull(...): each side of the size {pull.size}", side, minimum=1)
+    if tuple(pull.size) != tuple(size) and not np.all(pull.moved):
+        raise ValueError(
+            f"{name}.pull(...) gives images of {tuple(pull.size)} for {tuple(size)} (height, "
+            "width), and says that some are not moved; all are where the size changes"
+        )
+    return pull
+
+
+def _checked_steps(name: str, transform: Recolours, numbers: Numbers, count: int) -> Steps:
+    """Return a transform's steps, or raise an error that names it."""
+    steps = transform.steps(numbers)
+    if not isinstance(steps, Steps):
+        raise TypeError(f"{name}.steps(...) must return Steps, not {type(steps).__name__}")
+    codes, shape = np.shape(steps.codes), np.shape(steps.numbers)
+    if (
+        len(codes) != 2
+        or len(shape) != 3
+        or codes[0] != count
+        or shape[:2] != codes
+        or not shape[2]
+    ):
+        raise ValueError(
+            f"{name}.steps(...): codes {codes} and numbers {shape} must be ({count}, k) and "
+            f"({count}, k, m): k steps for each of {count} images, at least one number each"
+        )
+    if steps.extremes:
+        raise ValueError(
+            f"{name}.steps(...): extremes are those of the warped image, before Keras' brightness; "
+            "only Keras' own steps, which come first, may ask for them"
+        )
+    return steps
 
 
 def _behind(first: Pull | None, then: Pull) -> Pull:
@@ -150,7 +205,7 @@ def _of_image(numbers: Numbers, i: int) -> Any:
     """Return one image's share of what a transform drew."""
     if isinstance(numbers, tuple):
         return _like(numbers, [_of_image(array, i) for array in numbers])
-    return numbers[i].item() if np.ndim(numbers) == 1 else numbers[i]
+    return numbers[i].tolist()
 
 
 def _as_batch(numbers: Any) -> Numbers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -117,6 +118,24 @@ def test_draw_without_a_seed_follows_the_global_state():
     np.random.seed(5)
     assert [generator.get_random_transform((9, 9, 3)) for _ in range(3)] == first
     assert first[0] != first[1]
+
+
+def test_dictionary_survives_json():
+    generator = Generator(transforms=[QuarterTurn(), Solarize()], **STUDY, **VALUES)
+    parameters = generator.get_random_transform((9, 9, 3), 1)
+    again = json.loads(json.dumps(parameters))
+    assert again == parameters
+    image = IMAGES[0].astype(np.float32)
+    expected = generator.random_transform(image, 1)
+    np.testing.assert_array_equal(generator.apply_transform(image, again), expected)
+
+
+@pytest.mark.parametrize("transforms", [[], [QuarterTurn()]])
+def test_bright_image_of_whole_numbers_becomes_float32_whatever_moves(transforms):
+    generator = Generator(transforms=transforms, brightness_range=(0.5, 1.5))
+    assert generator.random_transform(IMAGES[0], 1).dtype == np.float32
+    both = Generator(transforms=[Solarize()], brightness_range=(0.5, 1.5))
+    assert both.random_transform(IMAGES[0], 1).dtype == np.float64
 
 
 def test_unknown_parameter_is_refused_with_the_known_ones():
@@ -288,6 +307,26 @@ def test_preview_of_another_size():
     np.testing.assert_array_equal(shown.originals, images)
 
 
+def test_preview_of_a_larger_size_leaves_room_for_it():
+    images = make_images(2, 8, 11, 3)
+    shown = Generator(transforms=[Part(0, 0, (40, 30))]).preview(images, n=2, shuffle=False)
+    assert shown.notes[0].endswith("images of 8x11, for the model 40x30, shown x 4.")
+    sheet = np.asarray(shown.image)
+    for picture in shown.pictures:
+        large = picture.repeat(4, axis=0).repeat(4, axis=1)
+        places = np.lib.stride_tricks.sliding_window_view(sheet, (1, *large.shape[1:]))
+        starts = np.argwhere((places == large[:1]).all(axis=(2, 3, 4, 5)).squeeze())
+        assert any((sheet[y : y + 160, x : x + 120] == large).all() for y, x in starts)
+
+
+def test_whitening_for_another_size_is_refused():
+    generator = Generator(True, zca_whitening=True, transforms=[Part(2, 3, (4, 6))])
+    generator.fit(make_images(20, 8, 11, 3))
+    batches = generator.flow(make_images(2, 8, 11, 3), batch_size=2)
+    with pytest.raises(ValueError, match="fitted to images of 264 values; these have 72"):
+        next(batches)
+
+
 def test_random_transform_of_another_size():
     generator = Generator(transforms=[Part(2, 3, (4, 6))])
     image = make_images(1, 8, 11, 3)[0]
@@ -300,7 +339,9 @@ def test_image_that_is_not_moved_must_keep_its_size():
         def pull(self, numbers, size):
             return still(len(numbers), self.size)
 
-    with pytest.raises(ValueError, match=r"pull gives images of \(2, 2\) for \(5, 7\)"):
+    with pytest.raises(
+        ValueError, match=r"Wrong.pull\(...\) gives images of \(2, 2\) for \(5, 7\)"
+    ):
         only([Wrong(0, 0, (2, 2))], make_images(2, 5, 7, 3))
 
 
@@ -328,6 +369,57 @@ def test_values_change_in_the_order_of_the_list_behind_keras(data_format):
     values = np.where(values >= 30, 255 - values, values)
     batch = batch if data_format == "channels_last" else np.moveaxis(batch, 1, -1)
     np.testing.assert_allclose(batch, values, atol=1e-6)
+
+
+@dataclass(frozen=True)
+class Given:
+    """Answers what it is given."""
+
+    answer: Any
+
+    def draw(self, rng, count, size):
+        return np.zeros(count)
+
+
+class Pulls(Given):
+    def pull(self, numbers, size):
+        return self.answer
+
+
+class Changes(Given):
+    def steps(self, numbers):
+        return self.answer
+
+
+IDENTITY = still(2, (5, 7))
+BAD_PULLS = {
+    "no pull": (IDENTITY.matrices, "must return a Pull, not ndarray"),
+    "2x3": (
+        Pull(IDENTITY.matrices[:, :2], IDENTITY.moved, IDENTITY.flips, (5, 7)),
+        r"must be \(2, 3, 3\)",
+    ),
+    "no rows": (Pull(IDENTITY.matrices, IDENTITY.moved, IDENTITY.flips, (0, 7)), "at least 1"),
+    "half a row": (Pull(IDENTITY.matrices, ~IDENTITY.moved, IDENTITY.flips, (4.5, 7)), "integer"),
+}
+BAD_STEPS = {
+    "no steps": (np.zeros((2, 1)), "must return Steps, not ndarray"),
+    "too few numbers": (Steps(np.ones((2, 3), np.int8), np.ones((2, 1, 1))), r"codes \(2, 3\)"),
+    "flat codes": (Steps(np.ones(2, np.int8), np.ones((2, 1, 1))), r"must be \(2, k\)"),
+    "another count": (Steps(np.ones((3, 1), np.int8), np.ones((3, 1, 1))), r"each of 2 images"),
+    "no number": (Steps(np.ones((2, 1), np.int8), np.ones((2, 1, 0))), "at least one number"),
+    "extremes": (Steps(np.ones((2, 1), np.int8), np.ones((2, 1, 1)), extremes=True), "extremes"),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "says"),
+    [(Pulls, *case) for case in BAD_PULLS.values()]
+    + [(Changes, *case) for case in BAD_STEPS.values()],
+    ids=[*BAD_PULLS, *BAD_STEPS],
+)
+def test_what_kernels_cannot_take_is_refused_with_the_transforms_name(kind, answer, says):
+    with pytest.raises((TypeError, ValueError), match=rf"{kind.__name__}\.(pull|steps).*{says}"):
+        only([kind(answer)], make_images(2, 5, 7, 3))
 
 
 # Repaints.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,3 +28,11 @@ class ImageCache(Protocol):
 
     def close(self) -> None:
         """Let go of memory and files; nothing is found or kept any more."""
+
+
+def check_cache(name: str, value: Any) -> None:
+    """Raise unless `value` says where decoded images are kept."""
+    if value is not None and not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name}={value!r} is neither None, 'memory' nor the path of a folder")
+    if value == "":
+        raise ValueError(f"{name}='' is neither None, 'memory' nor the path of a folder")

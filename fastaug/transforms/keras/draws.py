@@ -56,6 +56,11 @@ class Draws:
     def __len__(self) -> int:
         return len(self.theta)
 
+    def values(self) -> list[Floats]:
+        """Return the numbers of what changes values and is on, in Keras' order."""
+        drawn = self.channel_shift_intensity, self.brightness
+        return [numbers for numbers in drawn if numbers is not None]
+
     def parameters(self, i: int) -> dict[str, Any]:
         """Return image i's draws as the dictionary of Keras' `get_random_transform`."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}

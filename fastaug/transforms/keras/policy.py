@@ -183,7 +183,7 @@ def zoom_pair(_: str, zoom_range: Any) -> list[float]:
         check_number("zoom_range", zoom_range)
         return [1 - zoom_range, 1 + zoom_range]  # type: ignore[list-item]
     try:
-        return list(check_pair("`zoom_range`", list(zoom_range)))
+        return list(check_pair("zoom_range", list(zoom_range)))
     except TypeError:
         raise ValueError(
             "`zoom_range` should be a float or a tuple or list of two floats. "
