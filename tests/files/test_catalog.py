@@ -286,10 +286,10 @@ def test_progress_leaves_the_process_as_it_was(tree, disabled):
 import sys, threading
 from multiprocessing import get_start_method
 from fastaug.files import folders, progress
-catalog.scan_directory({str(tree)!r}, None, None, False)
+folders.scan_directory({str(tree)!r}, None, None, False)
 assert "tqdm" not in sys.modules
 progress._PATIENCE_S = -1
-catalog.scan_directory({str(tree)!r}, None, None, False)
+folders.scan_directory({str(tree)!r}, None, None, False)
 assert "tqdm" in sys.modules
 assert threading.enumerate() == [threading.main_thread()]
 assert get_start_method(allow_none=True) is None
