@@ -45,7 +45,7 @@ class LocalFileSource:
         self._data_format = data_format
         self._resize = resize if target.picks_pixels else None
         self._stats = stats or Counters()
-        self._told: set[str] = set()
+        self._shown_notices: set[str] = set()
         self._images = np.empty((0, *target.slot_shape), target.slot_dtype)
         self._slots = np.empty((0, 0), np.uint8)
         # One batch is lent at a time: its pixels lie in memory that the next one uses again.
@@ -84,8 +84,8 @@ class LocalFileSource:
                 path = self._paths[row]
                 height, width, notice = decode_into(path, self._target, slots[i])
                 sizes[i] = height, width
-                if notice and notice not in self._told:
-                    self._told.add(notice)
+                if notice and notice not in self._shown_notices:
+                    self._shown_notices.add(notice)
                     warn_of_file(path, notice)
         self._stats.add(decoded=len(rows))
         return sizes
@@ -186,7 +186,7 @@ class FileSource:
         """Have batches under way, and return the wanted one's ticket."""
         key, unwanted = _key(wanted), self._unwanted([wanted, *ahead])
         before = self._tickets.get(key)
-        if before is not None and before.errors and not before.blamed:
+        if before is not None and before.errors and not before.crash_files:
             self._give_up([key])  # a file that failed ahead of time may have been mended since
         if key not in self._tickets:
             if not self._pool.places:
