@@ -165,7 +165,10 @@ def _show(iterator: BatchIterator, position: Position, most: int) -> _Shown:
             try:
                 return _made(iterator, position, most)
             except DecodeError as error:
-                if not (isinstance(iterator, FileIterator) and iterator._replaces(error, position)):
+                if not (
+                    isinstance(iterator, FileIterator)
+                    and iterator._replace_unreadable(error, position)
+                ):
                     raise
 
 
