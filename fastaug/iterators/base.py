@@ -373,7 +373,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         ahead = [self._request(guess) for guess in guesses]
         with self._source.lend(wanted, ahead) as (images, lent_rows):
             recipe = self._recipe()
-            if self._source.behind:
+            if self._source.was_late:
                 # Decoders need the cores; where one thread finds none, the whole launch waits.
                 recipe = replace(recipe, threads=1)
             started = perf_counter()
