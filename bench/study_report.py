@@ -17,7 +17,7 @@ from fastaug.study.report import (
     DPI,
     beside_2017,
     columns,
-    said_date,
+    date_text,
     verdicts,
     warnings,
 )
@@ -71,7 +71,7 @@ def where(records: list[Record]) -> list[str]:
     data = "; ".join(f"{record.title.lower()}: {record.data}" for record in records)
     return wrapped(
         f"{machine['cores']} cores of {machine['processor']}{gpus}, {machine['system']}, Python "
-        f"{machine['python']}, {versions}, Keras on {machine['backend']}; {said_date(records[0])}. "
+        f"{machine['python']}, {versions}, Keras on {machine['backend']}; {date_text(records[0])}. "
         f"Data: {data}. Times faster than Keras' own generator, medians of rounds in turn; "
         "“at most” is the model alone, which nothing that feeds it can exceed. The study: Keras "
         "1.2 on six cores (twelve threads) and an NVIDIA TITAN X."

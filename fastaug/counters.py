@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass, replace
 from typing import Any, NamedTuple
 
 
-class _Locked:
+class _WithLock:
     """Keeps the lock beside the numbers: it is no field of them, which are compared and copied."""
 
     __slots__ = ("_lock",)
@@ -21,7 +21,7 @@ class _Locked:
 
 
 @dataclass(slots=True)
-class Counters(_Locked):
+class Counters(_WithLock):
     """Counts and seconds since an iterator was made; `iterator.stats` gives a copy.
 
     Parameters

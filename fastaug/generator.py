@@ -13,13 +13,13 @@ import numpy as np
 
 from fastaug.checks import check_integer
 from fastaug.files.dataframes import dataframe_arguments, refuse_names_outside
-from fastaug.fitting.arrays import Fitted, fit_statistics, load_statistics, save_statistics
+from fastaug.fitting.arrays import FitResult, fit_statistics, load_statistics, save_statistics
 from fastaug.iterators.arrays import NumpyArrayIterator
 from fastaug.iterators.base import BatchIterator
 from fastaug.iterators.files import DataFrameIterator, DirectoryIterator
 from fastaug.pixels.layout import Array
 from fastaug.pixels.one_image import checked_image, transform_image
-from fastaug.preview.preview import MOST, Preview, preview_of
+from fastaug.preview.preview import MAX_IMAGES, Preview, preview_of
 from fastaug.settings import Settings
 from fastaug.transforms.policy import Drawn
 from fastaug.transforms.streams import streams_of_call
@@ -303,7 +303,7 @@ class Generator(Settings):
         ValueError, TypeError
             For wrong arguments, and for images that have not 1, 3 or 4 channels.
         """
-        check_integer("n", n, minimum=1, maximum=MOST)
+        check_integer("n", n, minimum=1, maximum=MAX_IMAGES)
         if isinstance(source, BatchIterator):
             preview = self._preview_of_iterator(source, n, options)
         elif isinstance(source, str | os.PathLike):
@@ -436,13 +436,13 @@ class Generator(Settings):
         """
         self._set_statistics(load_statistics(self, path))
 
-    def _set_statistics(self, found: Fitted) -> None:
-        if found.mean is not None:
-            self.mean = found.mean
-        if found.std is not None:
-            self.std = found.std
-        if found.whitening is not None:
-            self.zca_whitening_matrix = found.whitening
+    def _set_statistics(self, statistics: FitResult) -> None:
+        if statistics.mean is not None:
+            self.mean = statistics.mean
+        if statistics.std is not None:
+            self.std = statistics.std
+        if statistics.whitening is not None:
+            self.zca_whitening_matrix = statistics.whitening
 
     def save_statistics(self, path: str | Path) -> None:
         """Write what `fit` has found to a JSON file, for `load_statistics`.

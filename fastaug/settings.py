@@ -142,9 +142,9 @@ class Settings:
         self.std: Array | None = None
         self.zca_whitening_matrix: Array | None = None
         self.memory_caches = MemoryCaches(self.cache_bytes)
-        self._quirks_told = False
+        self._has_warned_of_quirks = False
         self.check()
-        self._settle_standardization()
+        self._resolve_standardization()
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -180,7 +180,7 @@ class Settings:
         self.__dict__["transforms"] = tuple(self.transforms)
         self.__dict__["_derived"] = {}
 
-    def _settle_standardization(self) -> None:
+    def _resolve_standardization(self) -> None:
         """Switch on what an option needs and off what it excludes, with Keras' warnings."""
         for option, other, value in (
             ("zca_whitening", "featurewise_center", True),
@@ -204,7 +204,7 @@ class Settings:
         """Return what is drawn."""
         self.check()
         zoom, bright = self.zoom_range, self.brightness_range
-        # Lists may be changed in place, which nobody hears of.
+        # Lists may be changed in place, past `__setattr__`.
         pairs = (zoom[0], zoom[1]), None if bright is None else (bright[0], bright[1])
         shifts = self.height_shift_range, self.width_shift_range
         return self._derive(
@@ -313,8 +313,8 @@ class Settings:
     def warn_of_quirks(self, height: int, width: int) -> None:
         """Warn, once, if quirks of Keras show in images of this size."""
         quirks = self.policy().keras.visible_quirks(height, width)
-        if quirks and not self._quirks_told:
-            self._quirks_told = True
+        if quirks and not self._has_warned_of_quirks:
+            self._has_warned_of_quirks = True
             warnings.warn(
                 f"as in Keras, {'; and '.join(quirks)}. "
                 "keras_quirks=False does what the documentation says.",
@@ -324,15 +324,15 @@ class Settings:
     def words(self) -> str:
         """Return what happens to every image, in order, one numbered line each."""
         steps = [*self._warp_words(), *self.policy().keras.changing_words]
-        steps += [repr(one) for one in self.transforms if isinstance(one, Recolours)]
-        steps += [repr(one) for one in self.transforms if isinstance(one, Repaints)]
+        steps += [repr(step) for step in self.transforms if isinstance(step, Recolours)]
+        steps += [repr(step) for step in self.transforms if isinstance(step, Repaints)]
         steps += self.standardization(channels=3).words
         steps.append(f"give out as {self.dtype}, {self.data_format}")
         lines = [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
         return "\n".join(["Each image, in this order:", *lines])
 
     def _warp_words(self) -> list[str]:
-        moves = [repr(one) for one in self.transforms if isinstance(one, Moves)]
+        moves = [repr(move) for move in self.transforms if isinstance(move, Moves)]
         moves += self.policy().keras.moving_words
         if not moves:
             return []
@@ -354,14 +354,14 @@ class Settings:
 
 
 _CHECKS = {option.name: option.metadata["check"] for option in fields(Settings) if option.metadata}
-# What is given by another name, and the attribute that it ends in.
-_ELSEWHERE = {"validation_split": "_validation_split", "pool": "", "dim_ordering": ""}
+# Arguments that are no attributes themselves, and the attribute that each is kept in, if any.
+_ATTRIBUTES = {"validation_split": "_validation_split", "pool": "", "dim_ordering": ""}
 _OPTIONS = {
-    name: _ELSEWHERE.get(name, name)
+    name: _ATTRIBUTES.get(name, name)
     for name, option in Settings.__dataclass_fields__.items()
-    if _ELSEWHERE.get(name, name)
+    if _ATTRIBUTES.get(name, name)
 }
-for _name in _ELSEWHERE:
+for _name in _ATTRIBUTES:
     delattr(Settings, _name)  # a default that an instance would show whatever it was given
 
 

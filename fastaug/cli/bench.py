@@ -53,9 +53,9 @@ def add_to(commands: Any) -> None:
     )
     benchmarks = parser.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
     for name in TITLES:
-        one = benchmarks.add_parser(name, help=HELP[name], description=f"{HELP[name]}.")
-        _add_options(one, name)
-        one.set_defaults(run=run)
+        benchmark = benchmarks.add_parser(name, help=HELP[name], description=f"{HELP[name]}.")
+        _add_options(benchmark, name)
+        benchmark.set_defaults(run=run)
 
 
 def _add_options(parser: argparse.ArgumentParser, name: str) -> None:

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     130: ended by Ctrl-C.
     """
     options = build_parser().parse_args(arguments)
-    # TensorFlow's start-up log would bury a command's first lines.
+    # TensorFlow's start-up log would hide a command's first lines.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         status: int = options.run(options)

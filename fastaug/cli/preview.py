@@ -91,7 +91,7 @@ def run(options: Namespace) -> int:
     given = {name: value for name, value in given.items() if value is not None}
     if len(given.get("zoom_range", ())) == 1:
         given["zoom_range"] = given["zoom_range"][0]
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         preview = Generator(**given).preview(
             options.folder,
@@ -101,7 +101,7 @@ def run(options: Namespace) -> int:
             target_size=tuple(options.target_size),
             class_mode=None,
         )
-    for message in dict.fromkeys(str(one.message) for one in told):
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
         print(f"fastaug: {message}", file=sys.stderr)
     for error in preview.errors:
         print(f"fastaug: skipped {error.path}: {error.reason}", file=sys.stderr)

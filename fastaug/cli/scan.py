@@ -157,21 +157,24 @@ def _findings_of(folder: FolderReport) -> Iterable[str]:
         yield f"{where} has no class folders: flow_from_directory would find nothing in it."
     if folder.unreadable:
         yield f"{len(folder.unreadable):,} files of {where} can't be read:"
-        yield from _some(f"{_printable(one.path)}: {one.reason}" for one in folder.unreadable)
-    across = [one for one in folder.duplicates if len(one.classes) > 1]
-    within = [one for one in folder.duplicates if len(one.classes) <= 1]
+        yield from _first_lines(
+            f"{_printable(problem.path)}: {problem.reason}" for problem in folder.unreadable
+        )
+    across = [copies for copies in folder.duplicates if len(copies.classes) > 1]
+    within = [copies for copies in folder.duplicates if len(copies.classes) <= 1]
     if within:
         yield f"{len(within):,} groups of files of {where} hold the same bytes:"
-        yield from _some(map(_joined, within))
+        yield from _first_lines(map(_file_list, within))
     if across:
         yield f"{len(across):,} groups of files of {where} hold the same bytes, in several classes:"
-        yield from _some(
-            f"{_joined(one)} ({', '.join(map(_printable, one.classes))})" for one in across
+        yield from _first_lines(
+            f"{_file_list(copies)} ({', '.join(map(_printable, copies.classes))})"
+            for copies in across
         )
     if folder.ignored:
-        kinds = Counter(f"{_kind(one.path)} ({one.reason})" for one in folder.ignored)
+        kinds = Counter(f"{_kind(problem.path)} ({problem.reason})" for problem in folder.ignored)
         yield f"{len(folder.ignored):,} in {where} are passed over by flow_from_directory:"
-        yield from _some(f"{count:,} x {kind}" for kind, count in kinds.most_common())
+        yield from _first_lines(f"{count:,} x {kind}" for kind, count in kinds.most_common())
     turned = sum(count for number, count in folder.orientations.items() if number != 1)
     if turned:
         yield (
@@ -196,17 +199,17 @@ def _comparison(report: ScanReport) -> Iterable[str]:
     only_one = sorted(first.class_indices.keys() ^ second.class_indices.keys())
     if first.class_indices and second.class_indices and only_one:
         yield f"Only one of {names} has these classes, and so the numbers of others may differ:"
-        yield from _some(map(_printable, only_one))
+        yield from _first_lines(map(_printable, only_one))
     if not report.leaks:
         yield f"No file of {names} holds the same bytes as one of the other."
         return
     yield f"{len(report.leaks):,} groups of files with the same bytes are in both {names}:"
-    yield from _some(
-        f"{_joined(leak.in_folder)} = {_joined(leak.in_other)}" for leak in report.leaks
+    yield from _first_lines(
+        f"{_file_list(leak.in_folder)} = {_file_list(leak.in_other)}" for leak in report.leaks
     )
 
 
-def _some(lines: Iterable[str]) -> Iterable[str]:
+def _first_lines(lines: Iterable[str]) -> Iterable[str]:
     """Yield the first lines, indented, and how many more there are."""
     lines = list(lines)
     yield from (f"  {line}" for line in lines[:_LISTED])
@@ -219,7 +222,7 @@ def _printable(name: str) -> str:
     return name if name.isprintable() else ascii(name)
 
 
-def _joined(copies: Copies) -> str:
+def _file_list(copies: Copies) -> str:
     return ", ".join(map(_printable, copies.files))
 
 

@@ -118,7 +118,7 @@ def run(options: Namespace) -> int:
 
     from fastaug.fitting.folders import fit_folder  # noqa: PLC0415 - `--help` must not wait
 
-    found = fit_folder(
+    result = fit_folder(
         options.folder,
         tuple(options.target_size),
         color_mode=options.color_mode,
@@ -135,21 +135,21 @@ def run(options: Namespace) -> int:
         progress=True,
     )
     if output is not None:
-        found.save(output)
-    _print_statistics(found)
+        result.save(output)
+    _print_statistics(result)
     if output is not None:
         print(f'Written to {output}: Generator(...).load_statistics("{output}")')
     return 0
 
 
-def _print_statistics(found: FolderStatistics) -> None:
-    statistics = found.statistics
+def _print_statistics(result: FolderStatistics) -> None:
+    statistics = result.statistics
     assert statistics.mean is not None
     assert statistics.std is not None
     print(f"{statistics.count:,} images, {statistics.channels} channels")
     print(f"mean: {', '.join(f'{value:.8g}' for value in statistics.mean)}")
     print(f"std:  {', '.join(f'{value:.8g}' for value in statistics.std)}")
-    for one in found.skipped[:_LISTED]:
-        print(f"left out: {ascii(one.path)}: {one.reason}", file=sys.stderr)
-    if len(found.skipped) > _LISTED:
-        print(f"and {len(found.skipped) - _LISTED:,} more files left out", file=sys.stderr)
+    for skipped in result.skipped[:_LISTED]:
+        print(f"left out: {ascii(skipped.path)}: {skipped.reason}", file=sys.stderr)
+    if len(result.skipped) > _LISTED:
+        print(f"and {len(result.skipped) - _LISTED:,} more files left out", file=sys.stderr)

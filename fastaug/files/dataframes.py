@@ -153,15 +153,15 @@ def _valid_rows(names: list[str], folder: str, x_col: str) -> list[int]:
 
 def _plain_files(folder: str, wanted: set[str]) -> set[str]:
     """Return those of the names that are files for sure; links and unlisted names may be, too."""
-    found: set[str] = set()
+    files: set[str] = set()
     # A folder costs about 6 questions on a local disk, an entry a third of one; far less on others.
     # The dot: a folder that may be listed but not entered has no files.
     if len(wanted) > 8 and os.path.isdir(os.path.join(folder, ".")):  # noqa: PTH112, PTH118
         with contextlib.suppress(OSError), os.scandir(folder or ".") as entries:
             for entry in islice(entries, 10 * len(wanted)):
                 if entry.name in wanted and entry.is_file(follow_symlinks=False):
-                    found.add(entry.name)
-    return found
+                    files.add(entry.name)
+    return files
 
 
 def _number_labels(
@@ -177,11 +177,11 @@ def _number_labels(
     kept: list[int] = []
     unknown: Counter[str] = Counter()
     for row in rows:
-        given = _names_of(labels[row])
-        unknown.update(name for name in given if name not in indices)
-        found = [indices[name] for name in given if name in indices]
-        if found or not classes:
-            numbers[row] = found[0] if isinstance(labels[row], str) else found
+        label_names = _names_of(labels[row])
+        unknown.update(name for name in label_names if name not in indices)
+        label_numbers = [indices[name] for name in label_names if name in indices]
+        if label_numbers or not classes:
+            numbers[row] = label_numbers[0] if isinstance(labels[row], str) else label_numbers
             kept.append(row)
     if unknown:
         warnings.warn(
@@ -253,8 +253,8 @@ def dataframe_arguments(kwargs: dict[str, Any]) -> tuple[bool, bool]:
     for name, advice in _OLD_DATAFRAME_ARGUMENTS.items():
         if name in kwargs:
             del kwargs[name]
-            told = f"{name} is deprecated, {advice}"
-            warnings.warn(told, DeprecationWarning, stacklevel=users_stacklevel())
+            message = f"{name} is deprecated, {advice}"
+            warnings.warn(message, DeprecationWarning, stacklevel=users_stacklevel())
     if kwargs:
         raise TypeError(
             f"flow_from_dataframe() got an unexpected keyword argument {next(iter(kwargs))!r}"

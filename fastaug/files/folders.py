@@ -51,11 +51,11 @@ def scan_directory(
             f"folders of {directory!r}: {listed(empty[:10])}",
             stacklevel=4,
         )
-    found = [part_of(names, split) for _, names in listing]
-    numbers = np.repeat(np.arange(len(found), dtype=np.int32), [len(names) for names in found])
+    parts = [part_of(names, split) for _, names in listing]
+    numbers = np.repeat(np.arange(len(parts), dtype=np.int32), [len(names) for names in parts])
     return Catalog(
         directory=str(directory),
-        filenames=[name for names in found for name in names],
+        filenames=[name for names in parts for name in names],
         class_indices={name: number for number, (name, _) in enumerate(listing)},
         classes=numbers,
     )
@@ -79,8 +79,8 @@ def list_classes(
             classes = sorted(entry.name for entry in entries if _is_folder(entry))
     # Threads, because network disks let one wait; Keras does the same.
     with progress(f"Scanning {root.name or root}") as counted, ThreadPoolExecutor() as threads:
-        found = threads.map(partial(_list_class, root, follow_links, counted), classes)
-        return list(zip(classes, found, strict=True))
+        images = threads.map(partial(_list_class, root, follow_links, counted), classes)
+        return list(zip(classes, images, strict=True))
 
 
 def list_images(directory: str) -> list[str]:
@@ -95,19 +95,19 @@ def _list_class(root: Path, follow_links: bool, counted: Counted, name: str) -> 
     A link back to a folder on the way down ends there instead of going round.
     """
     top = os.path.join(root, name)  # noqa: PTH118 - strings: a Path per file costs seconds
-    found = []
+    listings = []
     # Folders to list, relative to `top`, each with the real paths on the way down to it.
     pending: list[tuple[str, tuple[str, ...]]] = [("", (os.path.realpath(top),))]
     while pending:
         inside, above = pending.pop()
         folders, files = _list_folder(os.path.join(top, inside), follow_links, counted)  # noqa: PTH118
-        found.append((inside, sorted(files)))
+        listings.append((inside, sorted(files)))
         for folder in folders:
             path = os.path.join(inside, folder)  # noqa: PTH118
             real = os.path.realpath(os.path.join(top, path)) if follow_links else path  # noqa: PTH118
             if real not in above:
                 pending.append((path, (*above, real)))
-    starts = [(os.path.join(name, inside, ""), files) for inside, files in sorted(found)]  # noqa: PTH118
+    starts = [(os.path.join(name, inside, ""), files) for inside, files in sorted(listings)]  # noqa: PTH118
     return [start + file for start, files in starts for file in files]
 
 

@@ -12,14 +12,14 @@ from typing import Any
 
 Counted = Callable[[Iterable[Any]], Iterator[Any]]
 
-_PATIENCE_S = 2.0  # what is over sooner shows nothing
+_SHOW_AFTER_S = 2.0  # a scan that is over sooner shows nothing
 _COUNT = "{desc}: {n:,} files"
 
 
 @contextlib.contextmanager
 def progress(doing: str) -> Iterator[Counted]:
     """Give a function that hands on files, in any thread, and shows their number if it's slow."""
-    lock, show_at, seen, bar = threading.Lock(), time.monotonic() + _PATIENCE_S, 0, None
+    lock, show_at, seen, bar = threading.Lock(), time.monotonic() + _SHOW_AFTER_S, 0, None
     with contextlib.ExitStack() as shown:
 
         def counted(files: Iterable[Any]) -> Iterator[Any]:

@@ -19,7 +19,7 @@ from fastaug.settings import Settings
 from fastaug.transforms.streams import streams_of_call
 
 
-class Fitted(NamedTuple):
+class FitResult(NamedTuple):
     """What `Generator.fit` finds, in the shape and the dtype of its attributes; None: not asked."""
 
     mean: Array | None
@@ -29,7 +29,7 @@ class Fitted(NamedTuple):
 
 def fit_statistics(
     settings: Settings, x: Any, augment: bool, rounds: int, seed: int | None
-) -> Fitted:
+) -> FitResult:
     """Find what the settings need of images; see `Generator.fit`.
 
     References
@@ -55,7 +55,7 @@ def fit_statistics(
         images /= std + EPSILON
     if settings.zca_whitening:
         whitening = _whitening(images, settings.zca_epsilon)
-    return Fitted(mean, std, whitening)
+    return FitResult(mean, std, whitening)
 
 
 def _augmented(
@@ -97,43 +97,43 @@ def whitening_of_products(products: Array, count: int, epsilon: float) -> Array:
     return whitening
 
 
-def load_statistics(settings: Settings, path: str | Path) -> Fitted:
+def load_statistics(settings: Settings, path: str | Path) -> FitResult:
     """Return the statistics in a file; see `Generator.load_statistics`."""
-    found = read_statistics(path)
+    stored = read_statistics(path)
     name = f"the statistics in {str(path)!r}"
     # As in `fit`, a factor of 0 is none.
-    if not math.isclose(found.rescale or 1, settings.rescale or 1, rel_tol=1e-9):
+    if not math.isclose(stored.rescale or 1, settings.rescale or 1, rel_tol=1e-9):
         raise ValueError(
-            f"{name} were made with rescale={found.rescale!r}, this generator has "
+            f"{name} were made with rescale={stored.rescale!r}, this generator has "
             f"rescale={settings.rescale!r}; make them with the same one"
         )
     for option, value in (
-        ("featurewise_center", found.mean),
-        ("featurewise_std_normalization", found.std),
-        ("zca_whitening", found.whitening),
+        ("featurewise_center", stored.mean),
+        ("featurewise_std_normalization", stored.std),
+        ("zca_whitening", stored.whitening),
     ):
         if getattr(settings, option) and value is None:
             raise ValueError(f"{name} lack what this generator's {option}=True needs")
-    if settings.zca_whitening and found.zca_epsilon != settings.zca_epsilon:
+    if settings.zca_whitening and stored.zca_epsilon != settings.zca_epsilon:
         raise ValueError(
-            f"{name} were made with zca_epsilon={found.zca_epsilon!r}, this generator has "
+            f"{name} were made with zca_epsilon={stored.zca_epsilon!r}, this generator has "
             f"zca_epsilon={settings.zca_epsilon!r}; make them with the same one"
         )
     dtype = settings.drawn_recipe().working_dtype
-    shape = _shape_of_channels(settings, found.channels)
-    whitening = found.whitening
+    shape = _shape_of_channels(settings, stored.channels)
+    whitening = stored.whitening
     if whitening is not None and settings.data_format == "channels_first":
-        whitening = _reordered(whitening, len(whitening) // found.channels, found.channels)
-    return Fitted(
-        None if found.mean is None else found.mean.reshape(shape).astype(dtype),
-        None if found.std is None else found.std.reshape(shape).astype(dtype),
+        whitening = _reordered(whitening, len(whitening) // stored.channels, stored.channels)
+    return FitResult(
+        None if stored.mean is None else stored.mean.reshape(shape).astype(dtype),
+        None if stored.std is None else stored.std.reshape(shape).astype(dtype),
         whitening,
     )
 
 
 def save_statistics(settings: Settings, path: str | Path) -> None:
     """Write a generator's statistics to a file; see `Generator.save_statistics`."""
-    sizes = [np.size(one) for one in (settings.mean, settings.std) if one is not None]
+    sizes = [np.size(value) for value in (settings.mean, settings.std) if value is not None]
     if not sizes:
         raise ValueError("this generator has no statistics to save: call `fit` first")
     channels = sizes[0]

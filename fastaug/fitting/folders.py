@@ -112,7 +112,7 @@ def fit_folder(
     with _open(directory, settings, target) as images:
         if not images.n:
             raise ValueError(f"there are no images in {str(directory)!r}")
-        sums = _summed(images, target, bool(zca), progress)
+        sums = _sum_images(images, target, bool(zca), progress)
         skipped = tuple(images.errors)
     source = {
         "directory": str(directory),
@@ -258,7 +258,7 @@ class _Sums:
         )
 
 
-def _summed(images: _Images, target: Target, zca: bool, progress: bool) -> _Sums:
+def _sum_images(images: _Images, target: Target, zca: bool, progress: bool) -> _Sums:
     """Read all images once."""
     height, width, channels = target.slot_shape
     values = height * width * channels
@@ -271,7 +271,7 @@ def _summed(images: _Images, target: Target, zca: bool, progress: bool) -> _Sums
             batch = _next_batch(images)
             done(len(batch))
             # Others stand in the places of files that can't be read: out with them.
-            broken = {one.path for one in images.errors}
+            broken = {error.path for error in images.errors}
             if broken:
                 batch = batch[[paths[first + i] not in broken for i in range(len(batch))]]
             count += len(batch)

@@ -82,12 +82,12 @@ def write_statistics(path: str | Path, statistics: Statistics) -> None:
         "channels": statistics.channels,
         "mean": None if statistics.mean is None else statistics.mean.tolist(),
         "std": None if statistics.std is None else statistics.std.tolist(),
-        "zca_whitening": None if whitening is None else _encoded(whitening, statistics.zca_epsilon),
+        "zca_whitening": None if whitening is None else _encode(whitening, statistics.zca_epsilon),
     }
     _write(Path(path), json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
-def _encoded(whitening: Numbers, epsilon: float | None) -> dict[str, Any]:
+def _encode(whitening: Numbers, epsilon: float | None) -> dict[str, Any]:
     """Return a matrix as base64: millions of numbers in decimals would take a second and more."""
     data = np.ascontiguousarray(whitening, _MATRIX_DTYPE).tobytes()
     return {
@@ -124,40 +124,40 @@ def read_statistics(path: str | Path) -> Statistics:
         If it is something else, or its parts don't fit together; with its name.
     """
     try:
-        return _parsed(_loaded(Path(path)))
-    except _Misfit as error:
+        return _parse(_load_document(Path(path)))
+    except _Invalid as error:
         raise ValueError(f"{str(path)!r} holds no statistics that can be used: {error}") from None
 
 
-class _Misfit(Exception):
+class _Invalid(Exception):
     """What is wrong with a file."""
 
 
-def _loaded(path: Path) -> dict[str, Any]:
+def _load_document(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise _Misfit(f"it is not JSON ({error})") from None
+        raise _Invalid(f"it is not JSON ({error})") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise _Misfit(f'its "format" is not "{FORMAT}"')
+        raise _Invalid(f'its "format" is not "{FORMAT}"')
     if document.get("version") != VERSION:
-        raise _Misfit(
+        raise _Invalid(
             f'its "version" is {document.get("version")!r}, this fastaug reads {VERSION}; '
             "make it again, or use the fastaug that wrote it"
         )
     return document
 
 
-def _parsed(document: dict[str, Any]) -> Statistics:
+def _parse(document: dict[str, Any]) -> Statistics:
     channels = _item(document, "channels", _is_count, "a number of channels")
     if channels is None:
-        raise _Misfit('its "channels" is missing')
+        raise _Invalid('its "channels" is missing')
     zca = _item(document, "zca_whitening", _is_object, "an object")
     return Statistics(
         channels=channels,
         mean=_vector(document, "mean", channels),
         std=_vector(document, "std", channels),
-        whitening=None if zca is None else _decoded(zca, channels),
+        whitening=None if zca is None else _decode(zca, channels),
         zca_epsilon=None if zca is None else _item(zca, "epsilon", _is_number, "a number"),
         rescale=_item(document, "rescale", _is_number, "a number"),
         count=_item(document, "count", _is_count, "a number of images"),
@@ -169,7 +169,7 @@ def _item(document: dict[str, Any], name: str, fits: Callable[[Any], bool], what
     """Return a part of the file, None where it has none."""
     value = document.get(name)
     if value is not None and not fits(value):
-        raise _Misfit(f'its "{name}" is not {what}: {value!r:.60}')
+        raise _Invalid(f'its "{name}" is not {what}: {value!r:.60}')
     return value
 
 
@@ -190,28 +190,28 @@ def _vector(document: dict[str, Any], name: str, channels: int) -> Numbers | Non
     if values is None:
         return None
     if not all(map(_is_number, values)) or (name == "std" and min(values, default=0) < 0):
-        raise _Misfit(f'its "{name}" holds something else than finite numbers, or a negative one')
+        raise _Invalid(f'its "{name}" holds something else than finite numbers, or a negative one')
     if len(values) != channels:
-        raise _Misfit(f'its "{name}" has {len(values)} numbers for {channels} channels')
+        raise _Invalid(f'its "{name}" has {len(values)} numbers for {channels} channels')
     return np.array(values, np.float64)
 
 
-def _decoded(zca: dict[str, Any], channels: int) -> Numbers:
+def _decode(zca: dict[str, Any], channels: int) -> Numbers:
     """Return the whitening matrix."""
     size = _item(zca, "values", _is_count, "a number of values")
     text = _item(zca, "matrix", lambda value: isinstance(value, str), "base64")
     if size is None or text is None:
-        raise _Misfit('its "zca_whitening" lacks "values" or "matrix"')
+        raise _Invalid('its "zca_whitening" lacks "values" or "matrix"')
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise _Misfit(f"its whitening matrix is damaged ({error})") from None
+        raise _Invalid(f"its whitening matrix is damaged ({error})") from None
     if len(data) != 8 * size**2 or size % channels:
-        raise _Misfit(
+        raise _Invalid(
             f"its whitening matrix has {len(data)} bytes, which are not {size} x {size} numbers "
             f"of {channels} channels"
         )
     matrix = np.frombuffer(data, _MATRIX_DTYPE).reshape(size, size).astype(np.float64)
     if not np.isfinite(matrix).all():
-        raise _Misfit("its whitening matrix holds numbers that are not finite")
+        raise _Invalid("its whitening matrix holds numbers that are not finite")
     return matrix

@@ -106,7 +106,7 @@ def check_images(x: Any, data_format: str) -> Array:
     """
     images = _as_array("`x`", x)
     if images.dtype == object:
-        with contextlib.suppress(TypeError, ValueError):  # told below, with the shape
+        with contextlib.suppress(TypeError, ValueError):  # raised below, with the shape
             images = images.astype(np.float32)
     if images.dtype.kind not in "biuf":
         raise ValueError(
@@ -181,8 +181,8 @@ def _subset_slice(
         return slice(None)
     border = int(count * settings._validation_split)
     if y is not None and not ignore_class_split:
-        before, behind = np.unique(y[:border]), np.unique(y[border:])
-        if not np.array_equal(before, behind):
+        labels_before, labels_after = np.unique(y[:border]), np.unique(y[border:])
+        if not np.array_equal(labels_before, labels_after):
             raise ValueError(
                 "Training and validation subsets have different number of classes after the split. "
                 "If your numpy arrays are sorted by the label, you might want to shuffle them."

@@ -37,7 +37,7 @@ from fastaug.sources.base import Request, Source
 from fastaug.transforms.policy import Drawn
 from fastaug.transforms.streams import SEEDS, Streams, batch_stream
 
-_ORDERS_KEPT = 3  # the pass under way, the next one, and one for `next()`
+_MAX_ORDERS = 3  # the pass under way, the next one, and one for `next()`
 
 
 class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
@@ -99,8 +99,8 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         self.save_format = "png" if saver is None else saver.format
         self._start = 0  # batches seen when `index_array` was drawn
         self._orders: dict[tuple[int, int], NDArray[np.intp]] = {}
-        self._last_asked: Position | None = None
-        self._in_a_row = True  # whether the next requests can be guessed
+        self._last_position: Position | None = None
+        self._is_sequential = True  # so that the next requests can be guessed
         self._schedule = PassSchedule(len(self), self._shuffle)
         self._rng = np.random.RandomState(0)  # seeded anew for every batch
         self._buffers = BatchBuffers()
@@ -120,7 +120,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
     def _label(self, batch: Array, rows: NDArray[np.intp]) -> Any:
         """Return what is given out: a batch with the labels and weights of its rows."""
 
-    def _renew(self) -> None:
+    def _restart(self) -> None:
         """Start over with the present `batch_size` and `shuffle`."""
         self.batch_index = 0
         self._schedule = PassSchedule(len(self), self._shuffle)
@@ -138,7 +138,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
     def batch_size(self, value: int) -> None:
         check_integer("batch_size", value, minimum=1)
         self._batch_size = int(value)
-        self._renew()
+        self._restart()
 
     @property
     def shuffle(self) -> bool:
@@ -149,7 +149,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
     def shuffle(self, value: bool) -> None:
         check_flag("shuffle", value)
         self._shuffle = bool(value)
-        self._renew()
+        self._restart()
 
     @property
     def workers(self) -> int:
@@ -195,8 +195,8 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
     @property
     def _settings(self) -> Settings:
         """The options that are followed; scripts may set another `image_data_generator`."""
-        given = self.image_data_generator
-        return self._defaults if given is None else given
+        settings = self.image_data_generator
+        return self._defaults if settings is None else settings
 
     def _recipe(self) -> Recipe:
         """Return what is done to every batch."""
@@ -234,15 +234,18 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         with self.lock:
             position = self._schedule.request(index % len(self))
             # Without an order of our own, only requests in a row can be guessed.
-            self._in_a_row = self._shuffle or position in (
-                self._last_asked or position,
-                following(self._last_asked or position, len(self)),
+            self._is_sequential = self._shuffle or position in (
+                self._last_position or position,
+                following(self._last_position or position, len(self)),
             )
-            self._last_asked = position
-        requested, watched = perf_counter(), self._deliveries  # which another thread may take away
+            self._last_position = position
+        requested, deliveries = (
+            perf_counter(),
+            self._deliveries,
+        )  # which another thread may take away
         batch = in_tuples(self._take(position))
-        if watched is not None:
-            watched.append(Delivery(requested, perf_counter(), threading.get_ident()))
+        if deliveries is not None:
+            deliveries.append(Delivery(requested, perf_counter(), threading.get_ident()))
         return batch
 
     def reset(self) -> None:
@@ -309,7 +312,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
 
     def _guess(self, position: Position) -> list[Position]:
         """Guess what is asked for next: the rest of the pass, then the beginning of the next."""
-        if not self._in_a_row or not len(self):
+        if not self._is_sequential or not len(self):
             return []
         count = self._settings.read_ahead
         return [following(position, len(self), steps + 1) for steps in range(count)]
@@ -326,7 +329,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
             order = np.arange(self.n)
             if self._shuffle:
                 order = batch_stream(self._stream_seed, start).permutation(self.n)
-            while len(self._orders) >= _ORDERS_KEPT:
+            while len(self._orders) >= _MAX_ORDERS:
                 self._orders.pop(next(iter(self._orders)))
             self._orders[key] = order
         return self._orders[key]
@@ -348,7 +351,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
 
     def _take(self, position: Position) -> Any:
         """Return a batch, made now or ahead of time."""
-        # Scripts change options between batches; what was made with others is no use then.
+        # Scripts change options between batches; batches made ahead with others are of no use then.
         settings = self._settings
         settings.check()
         options = self.seed, *vars(settings).values()
@@ -361,18 +364,18 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         return batch
 
     def _report(self) -> None:
-        """Tell what there is to be told at the end of an epoch."""
+        """Warn of what is to be reported at the end of an epoch."""
 
     def _make(self, position: Position) -> Any:
         """Make one batch: the same one whoever asks, whenever."""
         wanted = _, rows = self._request(position)
         drawn, rng = self._draw(position, len(rows))
-        guessed = self._guess(position) if self._source.prepares else []
-        ahead = [self._request(one) for one in guessed]
+        guesses = self._guess(position) if self._source.prepares else []
+        ahead = [self._request(guess) for guess in guesses]
         with self._source.lend(wanted, ahead) as (images, lent_rows):
             recipe = self._recipe()
-            if self._source.behind:
-                # Decoders need the cores; a thread of a launch that finds none makes all wait.
+            if self._source.was_late:
+                # Decoders need the cores; where one thread finds none, the whole launch waits.
                 recipe = replace(recipe, threads=1)
             started = perf_counter()
             batch = make_batch(

@@ -163,7 +163,7 @@ class FileIterator(BatchIterator):
         if self._skips:
             with self.lock:
                 rows = super()._rows(position)
-            self._stats.add(skipped=self._substitutes.hand_out(position.seen, rows))
+            self._stats.add(skipped=self._substitutes.record_skips(position.seen, rows))
             if position.batch + 1 == len(self):
                 self._report()
         return batch
@@ -176,14 +176,14 @@ class FileIterator(BatchIterator):
             try:
                 return super()._make(position)
             except DecodeError as error:
-                if not self._replaces(error, position):
+                if not self._replace_unreadable(error, position):
                     raise
 
-    def _replaces(self, error: DecodeError, position: Position) -> bool:
-        """Learn which files of a batch can't be read; whether others take their places now."""
+    def _replace_unreadable(self, error: DecodeError, position: Position) -> bool:
+        """Record which files of a batch can't be read; tell whether others now replace them."""
         with self.lock:
             rows = self._rows(position)
-        return self._skips and self._substitutes.note(error, rows, self._source.path_of)
+        return self._skips and self._substitutes.add(error, rows, self._source.path_of)
 
     def _make_source(self) -> FileReader:
         settings, files = self._settings, self._filepaths

@@ -54,15 +54,15 @@ class PassSchedule:
 
     def _begin_pass(self, number: int) -> None:
         self._pass = number
-        self._shown = number  # the pass that peeks see
-        self._given = 0  # batches of this pass that were given out ...
-        self._kept = 0  # ... by epochs that have ended
-        self._bound: dict[int, int] = {}  # index -> batch, since the last epoch ended
+        self._peek_pass = number  # the pass that peeks see
+        self._given_batches = 0  # how many batches of this pass were given out ...
+        self._confirmed_batches = 0  # ... by epochs that have ended
+        self._batch_of_index: dict[int, int] = {}  # since the last epoch ended
 
     def on_set_up(self) -> None:
         """Keras sets up a `fit`, `evaluate` or `predict`; an epoch under way was broken off."""
         if self._in_epoch:
-            self._keep()
+            self._confirm()
         else:
             self._take_back()
         self._in_epoch, self._setting_up = False, True
@@ -70,46 +70,47 @@ class PassSchedule:
     def on_epoch_begin(self) -> None:
         """Start an epoch: with a new pass, or with the rest of an unfinished one."""
         self._in_epoch = True
-        self._shown = self._pass
+        self._peek_pass = self._pass
 
     def on_epoch_end(self) -> bool:
         """End an epoch, or a set-up; outside of both, let peeks see the next pass.
 
         Return whether it was an epoch.
         """
-        whole = self._given - self._kept >= self.length
+        whole = self._given_batches - self._confirmed_batches >= self.length
         epoch = self._in_epoch and (whole or not self._setting_up)
         if epoch:
-            self._keep()
+            self._confirm()
         else:
-            if not self._given:
-                self._shown += 1
+            if not self._given_batches:
+                self._peek_pass += 1
             self._take_back()
         self._in_epoch = self._setting_up = False
         return epoch
 
     def request(self, index: int) -> Position:
         """Return the batch that answers `index`, 0 <= index < length."""
-        if not self._in_epoch and not self._given:
-            return self._position(self._shown, index)
-        if index not in self._bound:
+        if not self._in_epoch and not self._given_batches:
+            return self._position(self._peek_pass, index)
+        if index not in self._batch_of_index:
             # A whole epoch after one that was broken off gets the rest of the pass first, and then
             # the batches that the broken one has had: every batch once.
-            self._bound[index] = self._given % self.length if self.shuffle else index
-            self._given += 1
-        return self._position(self._pass, self._bound[index])
+            batch = self._given_batches % self.length
+            self._batch_of_index[index] = batch if self.shuffle else index
+            self._given_batches += 1
+        return self._position(self._pass, self._batch_of_index[index])
 
-    def _keep(self) -> None:
-        """Count what was asked for as used up."""
-        if self._given >= self.length:
+    def _confirm(self) -> None:
+        """Take the batches that were asked for as used."""
+        if self._given_batches >= self.length:
             self._begin_pass(self._pass + 1)
         else:
-            self._kept, self._bound = self._given, {}
+            self._confirmed_batches, self._batch_of_index = self._given_batches, {}
 
     def _take_back(self) -> None:
         """Give out again what was asked for since the last epoch ended."""
-        self._given, self._bound = self._kept, {}
-        if self._given and not self.shuffle:
+        self._given_batches, self._batch_of_index = self._confirmed_batches, {}
+        if self._given_batches and not self.shuffle:
             # Keras starts over, and without an order of our own so does the pass.
             self._begin_pass(self._pass + 1)
 

@@ -21,9 +21,9 @@ from typing import Any, TypeAlias
 
 Request: TypeAlias = Hashable
 
-# To start a thread and to hand a batch over costs some 0.1 ms, and takes time from the caller's
-# Python.  Who comes back sooner than this gets the batches faster by making them, one by one.
-_WORTHWHILE_S = 0.0002
+# To start a thread and to pass a batch on costs some 0.1 ms, and takes time from the caller's
+# Python.  A caller that comes back sooner than this is served faster without a thread.
+_MIN_IDLE_S = 0.0002
 _END_S = 10.0  # how long the end of the interpreter waits for a batch that is being made
 
 
@@ -39,18 +39,18 @@ class ReadAhead:
 
     def __init__(self, make: Callable[[Any], Any]) -> None:
         self._make = weakref.WeakMethod(make)
-        self._making = threading.Lock()
+        self._make_lock = threading.Lock()
         self._lock = threading.Lock()  # for all that follows
         self._futures: dict[Request, Future[Any]] = {}
         self._queue: deque[tuple[Request, Future[Any]]] = deque()
-        self._working = False
+        self._has_thread = False
         self._closed = False
-        self._handed_over = math.inf  # nothing is known of the caller yet
-        weakref.finalize(self, _settle, self._queue, self._making)
+        self._delivery_time = math.inf  # of the last batch; there was none yet
+        weakref.finalize(self, _await_thread, self._queue, self._make_lock)
 
     def take(self, wanted: Request, ahead: Callable[[], Iterable[Request]]) -> Any:
         """Return the batch of a request; have those ahead made if the caller takes its time."""
-        idle = time.perf_counter() - self._handed_over
+        idle = time.perf_counter() - self._delivery_time
         with self._lock:
             future = self._futures.pop(wanted, None)
         try:
@@ -61,9 +61,9 @@ class ReadAhead:
                 batch = future.result()
         finally:
             del future  # an error that it holds would hold this frame, and so itself, for ever
-        if idle > _WORTHWHILE_S:
+        if idle > _MIN_IDLE_S:
             self._submit(ahead())
-        self._handed_over = time.perf_counter()
+        self._delivery_time = time.perf_counter()
         return batch
 
     def forget(self) -> None:
@@ -76,20 +76,20 @@ class ReadAhead:
         with self._lock:
             self._closed = True
             self._drop(self._futures)
-        with self._making:
+        with self._make_lock:
             pass
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Let nobody make a batch in the meantime."""
-        with self._making:
+        with self._make_lock:
             yield
 
     def _call(self, request: Request) -> Any:
         make = self._make()
         if make is None:  # nobody is left to take it
             return None
-        with self._making:
+        with self._make_lock:
             return make(request)
 
     def _submit(self, requests: Iterable[Request]) -> None:
@@ -103,8 +103,8 @@ class ReadAhead:
                 if request not in self._futures:
                     self._futures[request] = Future()
                     self._queue.append((request, self._futures[request]))
-            if self._queue and not self._working:
-                self._working = True
+            if self._queue and not self._has_thread:
+                self._has_thread = True
                 name = "fastaug-read-ahead"
                 threading.Thread(target=self._work, name=name, daemon=True).start()
 
@@ -117,7 +117,7 @@ class ReadAhead:
         while True:
             with self._lock:
                 if not self._queue:
-                    self._working = False
+                    self._has_thread = False
                     return
                 request, future = self._queue.popleft()
             if not future.set_running_or_notify_cancel():
@@ -136,10 +136,10 @@ def _is_worth_another_try(future: Future[Any]) -> bool:
     return isinstance(error, OSError) and not isinstance(error, TimeoutError)
 
 
-def _settle(queue: deque[Any], making: threading.Lock) -> None:
+def _await_thread(queue: deque[Any], make_lock: threading.Lock) -> None:
     """At the end of the interpreter, let no thread of ours run into it."""
     # A batch may wait for a file for minutes, so the thread is a daemon, for which nobody waits
     # before this.  By now the decode processes are closed, which ends such a wait.
     if not threading.main_thread().is_alive():
         queue.clear()
-        making.acquire(timeout=_END_S)
+        make_lock.acquire(timeout=_END_S)

@@ -1,7 +1,7 @@
 """Which samples can't be read, and which others take their places: `on_error="skip"`.
 
-The place of a sample goes to the next one of the epoch, behind its batch, that can be read.  Who
-takes it depends on the files alone, not on when or by whom they were read.  Pure bookkeeping.
+The place of a sample goes to the next one of the epoch, behind its batch, that can be read.  Which
+one takes it depends on the files alone, not on when or by whom they were read.  Pure bookkeeping.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Substitutes:
 
     def __init__(self, count: int) -> None:
         self._unreadable = np.zeros(count, bool)
-        self._found: dict[str, str] = {}  # path -> reason
+        self._reasons: dict[str, str] = {}  # path -> reason
         self._skipped: set[tuple[int, int]] = set()  # (batches seen, row), since the last report
         self._lock = threading.Lock()
 
@@ -47,16 +47,17 @@ class Substitutes:
     def errors(self) -> list[Unreadable]:
         """The files that can't be read, in the order in which they were found."""
         with self._lock:
-            return [Unreadable(*item) for item in self._found.items()]
+            return [Unreadable(*item) for item in self._reasons.items()]
 
-    def note(self, error: DecodeError, rows: Rows, path_of: Callable[[int], str]) -> bool:
-        """Learn which of a batch's rows can't be read; False if that is nothing new."""
-        errors = {one.path: one.reason for one in (error, *error.others)}
-        found = [row for row in rows if path_of(int(row)) in errors]
+    def add(self, error: DecodeError, rows: Rows, path_of: Callable[[int], str]) -> bool:
+        """Record which of a batch's rows can't be read; return whether any of them is new."""
+        errors = (error, *error.others)
+        reasons = {failure.path: failure.reason for failure in errors}
+        bad_rows = [row for row in rows if path_of(int(row)) in reasons]
         with self._lock:
-            new = not self._unreadable[found].all()
-            self._unreadable[found] = True
-            self._found = errors | self._found
+            new = not self._unreadable[bad_rows].all()
+            self._unreadable[bad_rows] = True
+            self._reasons = reasons | self._reasons
         return new
 
     def replace(self, order: Rows, first: int, count: int) -> Rows:
@@ -83,15 +84,15 @@ class Substitutes:
         if not len(good):
             good = rows[~wrong]
         if not len(good):
-            path, reason = next(iter(self._found.items()))
+            path, reason = next(iter(self._reasons.items()))
             raise DecodeError(path, f"{reason}; and no file is left that can be read")
         rows = rows.copy()
         rows[wrong] = np.resize(good, np.count_nonzero(wrong))
         return rows
 
-    def hand_out(self, seen: int, rows: Rows) -> int:
-        """Note that a batch is given out; return how many of its rows others stand for."""
-        if not self._found:
+    def record_skips(self, seen: int, rows: Rows) -> int:
+        """Record which rows of a batch were replaced when it was given out; return how many."""
+        if not self._reasons:
             return 0
         with self._lock:
             before = len(self._skipped)
@@ -101,17 +102,17 @@ class Substitutes:
     def report(self) -> None:
         """Warn of what was skipped since the last report, if anything was."""
         with self._lock:
-            count, files = len(self._skipped), self._listed(self._found.items())
+            count, files = len(self._skipped), self._listed(self._reasons.items())
             self._skipped.clear()
         if count:
             warnings.warn(
                 f"{count} samples of this epoch can't be read, others took their places; "
-                f"iterator.errors lists all {len(self._found)} files: {files}",
+                f"iterator.errors lists all {len(self._reasons)} files: {files}",
                 RuntimeWarning,
                 stacklevel=users_stacklevel(),
             )
 
-    def _listed(self, found: Iterable[tuple[str, str]]) -> str:
-        found = list(found)
-        more = ["..."] if len(found) > _LISTED else []
-        return "; ".join([f"{path!r} ({reason})" for path, reason in found[:_LISTED]] + more)
+    def _listed(self, files: Iterable[tuple[str, str]]) -> str:
+        files = list(files)
+        more = ["..."] if len(files) > _LISTED else []
+        return "; ".join([f"{path!r} ({reason})" for path, reason in files[:_LISTED]] + more)

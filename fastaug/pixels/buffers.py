@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-_KNOWN = 6  # batches at the same time: one that is made, some ahead, one or two in use
+_MAX_BUFFERS = 6  # batches at the same time: one that is made, some ahead, one or two in use
 
 
 class BatchBuffers:
@@ -27,13 +27,15 @@ class BatchBuffers:
     other array (their base is an `mmap`), so all views, and all tensors that share their memory,
     hold the lent array itself.  Safe for any number of threads.
 
-    Only the last few arrays are remembered; the memory of others is freed when they are dropped.
+    Only the last few arrays are kept track of; the memory of others is freed with them.
     Nothing of ours runs when that happens: TensorFlow drops batches in the middle of its own code,
-    and a Ctrl-C that meets a function there is printed and lost.
+    and a Ctrl-C that interrupts a function there is printed and otherwise ignored.
     """
 
     def __init__(self) -> None:
-        self._known: deque[tuple[weakref.ref[NDArray[Any]], mmap.mmap]] = deque(maxlen=_KNOWN)
+        self._buffers: deque[tuple[weakref.ref[NDArray[Any]], mmap.mmap]] = deque(
+            maxlen=_MAX_BUFFERS
+        )
         self._lock = threading.Lock()
 
     def lend(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -48,13 +50,13 @@ class BatchBuffers:
         with self._lock:
             memory = self._take(max(nbytes, 1))
             array = np.ndarray(shape, dtype, buffer=memory)
-            self._known.append((weakref.ref(array), memory))
+            self._buffers.append((weakref.ref(array), memory))
         return array
 
     def _take(self, nbytes: int) -> mmap.mmap:
         """Return free memory that is large enough, and not much too large, or new memory."""
-        for number, (lent, memory) in enumerate(self._known):
+        for number, (lent, memory) in enumerate(self._buffers):
             if lent() is None and nbytes <= len(memory) <= 4 * nbytes + mmap.PAGESIZE:
-                del self._known[number]
+                del self._buffers[number]
                 return memory
         return mmap.mmap(-1, nbytes)

@@ -22,7 +22,7 @@ def working_dtype(dtype: Any) -> np.dtype[Any]:
 
 
 def channels_last(images: Array, data_format: str) -> Array:
-    """Return a view with the channels behind, of an image or of a batch."""
+    """Return a view with the channels last, of an image or of a batch."""
     return np.moveaxis(images, -3, -1) if data_format == "channels_first" else images
 
 

@@ -30,7 +30,7 @@ from fastaug.transforms.keras.draws import Draws
 from fastaug.transforms.policy import Drawn
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-MOST = 1000  # images on a sheet
+MAX_IMAGES = 1000  # images on a sheet
 _NEUTRAL = {"zx": 1.0, "zy": 1.0, "brightness": 1.0}
 _SHORT = {
     "flip_horizontal": "flipped left-right",
@@ -88,7 +88,7 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _PreviewImages:
     """Images: finished, with the standardisation undone, and as they were; what was drawn."""
 
     batch: Array
@@ -125,14 +125,16 @@ def preview_of(iterator: BatchIterator, n: int, title: str) -> Preview:
     return Preview(*made, notes, errors)
 
 
-def _first_images(iterator: BatchIterator, count: int) -> _Shown:
+def _first_images(iterator: BatchIterator, count: int) -> _PreviewImages:
     """Return the images that `next()` would give out first, of as many batches as it takes."""
-    parts: list[_Shown] = []
+    parts: list[_PreviewImages] = []
     for position in _positions(iterator, count):
-        parts.append(_show(iterator, position, count - sum(len(part.rows) for part in parts)))
+        parts.append(
+            _make_images(iterator, position, count - sum(len(part.rows) for part in parts))
+        )
     stopped = [part.undone for part in parts if part.undone.stopped_by]
     undone = (stopped or [parts[0].undone])[0]
-    return _Shown(
+    return _PreviewImages(
         np.concatenate([part.batch for part in parts]),
         undone._replace(values=np.concatenate([part.undone.values for part in parts])),
         np.concatenate([part.originals for part in parts]),
@@ -158,39 +160,42 @@ def _positions(iterator: BatchIterator, count: int) -> list[Position]:
     return positions
 
 
-def _show(iterator: BatchIterator, position: Position, most: int) -> _Shown:
+def _make_images(iterator: BatchIterator, position: Position, limit: int) -> _PreviewImages:
     """Make a batch as the iterator does, and keep at most so many of its images."""
     with iterator._read_ahead.paused():
         while True:
             try:
-                return _made(iterator, position, most)
+                return _make_once(iterator, position, limit)
             except DecodeError as error:
-                if not (isinstance(iterator, FileIterator) and iterator._replaces(error, position)):
+                if not (
+                    isinstance(iterator, FileIterator)
+                    and iterator._replace_unreadable(error, position)
+                ):
                     raise
 
 
-def _made(iterator: BatchIterator, position: Position, most: int) -> _Shown:
+def _make_once(iterator: BatchIterator, position: Position, limit: int) -> _PreviewImages:
     request = iterator._request(position)
     rows = request[1]
     drawn, _ = iterator._draw(position, len(rows))
     recipe = iterator._recipe()
     last = recipe.standardization
     with iterator._source.lend(request, []) as (images, picks):
-        batch = make_batch(recipe, images, picks, drawn)[:most]
+        batch = make_batch(recipe, images, picks, drawn)[:limit]
         bare = None
         # A second call of the user's function could give something else.
         if last.known_part is not None and last.function is None:
             known = replace(recipe, dtype=recipe.working_dtype, standardization=last.known_part)
-            bare = make_batch(known, images, picks, drawn)[:most]
-        originals = channels_last(images[picks[:most]], iterator.data_format).copy()
+            bare = make_batch(known, images, picks, drawn)[:limit]
+        originals = channels_last(images[picks[:limit]], iterator.data_format).copy()
     undone = last.undo(batch, bare)
-    return _Shown(
+    return _PreviewImages(
         batch,
         undone._replace(values=channels_last(undone.values, recipe.data_format)),
         originals,
         [drawn.parameters(i) for i in range(len(batch))],
         [_caption(drawn, i) for i in range(len(batch))],
-        rows[:most],
+        rows[:limit],
     )
 
 

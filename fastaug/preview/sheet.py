@@ -63,8 +63,9 @@ def draw_sheet(title: str, notes: Sequence[str], pairs: Sequence[Pair]) -> Image
     cell_height = height + _LEADING + line * (1 + max(map(len, captions)))
     columns = _columns(len(pairs), pair_width + _MARGIN, cell_height + _MARGIN)
     inner = max(columns * (pair_width + _MARGIN) - _MARGIN, _NARROWEST_HEAD)
-    head = [(one, heading, _INK) for one in _wrapped(title.split(), heading, inner)]
-    head += [(one, text, _FAINT) for note in notes for one in _wrapped(note.split(), text, inner)]
+    head = [(words, heading, _INK) for words in _wrapped(title.split(), heading, inner)]
+    for note in notes:
+        head += [(words, text, _FAINT) for words in _wrapped(note.split(), text, inner)]
     head_height = sum(_height(font) for _, font, _ in head)
     rows = math.ceil(len(pairs) / columns)
     top = 2 * _MARGIN + head_height
@@ -100,10 +101,10 @@ def _columns(count: int, width: int, height: int) -> int:
     """Return how many cells of a size make a row of a sheet of a pleasant shape."""
     most = max(1, min(count, _WIDEST // width))
 
-    def ugliness(columns: int) -> float:
+    def shape_error(columns: int) -> float:
         return abs(math.log(columns * width / (math.ceil(count / columns) * height) / _RATIO))
 
-    return min(range(1, most + 1), key=ugliness)
+    return min(range(1, most + 1), key=shape_error)
 
 
 def _tile(picture: Image.Image, scale: Fraction) -> Image.Image:
@@ -130,7 +131,7 @@ def _checks(size: tuple[int, int]) -> Image.Image:
 
 def _printable(words: str) -> str:
     """Replace line breaks and other control characters, which a file name may hold."""
-    return "".join(one if one.isprintable() else "?" for one in words)
+    return "".join(character if character.isprintable() else "?" for character in words)
 
 
 def _wrapped(words: Sequence[str], font: Font, width: int) -> list[str]:

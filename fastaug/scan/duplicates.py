@@ -35,11 +35,11 @@ def group_by_content(
     """
     same_size = [paths for size, paths in _grouped(sizes.items()) if len(paths) > 1 and size]
     done(len(sizes) - sum(map(len, same_size)))
-    suspects = [path for paths in same_size for path in paths]
+    candidates = [path for paths in same_size for path in paths]
     contents = []
     # Threads: hashing and reading let others run.
     with ThreadPoolExecutor() as threads:
-        for path, digest in zip(suspects, threads.map(_digest, suspects), strict=True):
+        for path, digest in zip(candidates, threads.map(_digest, candidates), strict=True):
             if digest is not None:
                 contents.append((path, digest))
             done(1)

@@ -174,8 +174,8 @@ def scan_folder(
     if workers is not None:
         check_integer("workers", workers, minimum=1)
     if other is not None:
-        _check_apart(Path(folder), Path(other))
-    listings = [_list(str(one)) for one in (folder, other) if one is not None]
+        _check_not_nested(Path(folder), Path(other))
+    listings = [_list(str(path)) for path in (folder, other) if path is not None]
     reading = [
         _read_all(listing, workers or usable_cores(), timeout, progress) for listing in listings
     ]
@@ -189,10 +189,10 @@ def scan_folder(
     return ScanReport(tuple(reports), tuple(_leaks(listings, groups)))
 
 
-def _check_apart(folder: Path, other: Path) -> None:
+def _check_not_nested(folder: Path, other: Path) -> None:
     """Raise a ValueError if one folder is the other, or is in it: all would be in both."""
-    one, two = folder.resolve(), other.resolve()
-    if one.is_relative_to(two) or two.is_relative_to(one):
+    first, second = folder.resolve(), other.resolve()
+    if first.is_relative_to(second) or second.is_relative_to(first):
         raise ValueError(
             f"{str(folder)!r} and {str(other)!r} can't be compared: one is the other, or lies in it"
         )
@@ -200,10 +200,10 @@ def _check_apart(folder: Path, other: Path) -> None:
 
 def _list(folder: str) -> _Listing:
     """List a folder's images: of its classes, or its own if no sub-folder has any."""
-    found = list_classes(folder, None, follow_links=False)
-    names = [name for _, names in found for name in names]
+    classes = list_classes(folder, None, follow_links=False)
+    names = [name for _, names in classes for name in names]
     if not names and (names := list_images(folder)):
-        found = []
+        classes = []
     # pathlib would take seconds for many files.
     paths = FilePaths([os.path.join(folder, name) for name in names])  # noqa: PTH118
     names_of_paths = {paths[row]: name for row, name in enumerate(names)}
@@ -211,7 +211,7 @@ def _list(folder: str) -> _Listing:
     for path in names_of_paths:
         with suppress(OSError):  # what has no size can't be read either, which is told
             sizes[path] = os.path.getsize(path)  # noqa: PTH202
-    return _Listing(folder, tuple(name for name, _ in found), names_of_paths, sizes)
+    return _Listing(folder, tuple(name for name, _ in classes), names_of_paths, sizes)
 
 
 def _read_all(
@@ -263,7 +263,7 @@ def _report(
         class_weight=balanced_weights(list(class_counts.values())),
         unreadable=tuple(Problem(listing.names[path], why) for path, why in unreadable.items()),
         ignored=tuple(_ignored(listing)),
-        duplicates=tuple(one for one in copies if len(one.files) > 1),
+        duplicates=tuple(group for group in copies if len(group.files) > 1),
     )
 
 
@@ -310,9 +310,9 @@ def _ignored(listing: _Listing) -> Iterator[Problem]:
             yield Problem(f"{name}/", "a folder without images")
         else:
             yield Problem(name, "not in a class folder" if listing.classes else extensions)
-    refused: list[OSError] = []
+    walk_errors: list[OSError] = []
     for top in listing.classes:
-        walk = os.walk(os.path.join(listing.folder, top), onerror=refused.append)  # noqa: PTH118
+        walk = os.walk(os.path.join(listing.folder, top), onerror=walk_errors.append)  # noqa: PTH118
         for parent, folders, files in walk:
             folders.sort()
             inside = os.path.relpath(parent, listing.folder)
@@ -323,6 +323,6 @@ def _ignored(listing: _Listing) -> Iterator[Problem]:
             for name in sorted(files):
                 if (path := os.path.join(inside, name)) not in known:  # noqa: PTH118
                     yield Problem(path, extensions)
-    for error in refused:
+    for error in walk_errors:
         path = os.path.relpath(error.filename, listing.folder)
         yield Problem(f"{path}/", f"can't be listed: {error.strerror}")

@@ -72,7 +72,7 @@ def _decode(pool: DecodePool, batches: deque[Sequence[str]]) -> Iterator[Verdict
         try:
             pool.wait(ticket)
         except DecodeError as error:
-            reasons = {one.path: one.reason for one in (error, *error.others)}
+            reasons = {failure.path: failure.reason for failure in (error, *error.others)}
         finally:
             pool.release(ticket)
         for path in batches.popleft():

@@ -8,20 +8,20 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fastaug.sources.base import Lent, Request
+from fastaug.sources.base import LentImages, Request
 
 
 class ArraySource:
     """Pixels that are in memory already (or in a memory-mapped file): nothing is copied."""
 
     prepares = False
-    behind = False
+    was_late = False
 
     def __init__(self, images: NDArray[Any]) -> None:
         self._images = images
 
     @contextmanager
-    def lend(self, wanted: Request, ahead: Sequence[Request]) -> Iterator[Lent]:  # noqa: ARG002
+    def lend(self, wanted: Request, ahead: Sequence[Request]) -> Iterator[LentImages]:  # noqa: ARG002
         """Lend the whole array; there is nothing to prepare."""
         yield self._images, wanted[1]
 

@@ -15,14 +15,14 @@ Rows: TypeAlias = NDArray[np.intp]
 Request: TypeAlias = tuple[Hashable, Rows]
 
 
-Lent: TypeAlias = tuple[NDArray[Any], Rows]
+LentImages: TypeAlias = tuple[NDArray[Any], Rows]
 
 
 class Source(Protocol):
     """What iterators ask of a source."""
 
     prepares: bool  # whether it makes use of what it is told ahead
-    behind: bool  # whether the last batch had to be waited for
+    was_late: bool  # whether the last batch had to be waited for
 
     def lend(self, wanted: Request, ahead: Sequence[Request]) -> Any:
         """Return a context manager that gives (images, rows); `ahead` will be wanted next."""

@@ -16,7 +16,7 @@ import numpy as np
 from fastaug.counters import Counters
 from fastaug.files.cache.base import ImageCache
 from fastaug.files.target import Target
-from fastaug.sources.base import FileDecoder, Lent, Request, in_format
+from fastaug.sources.base import FileDecoder, LentImages, Request, in_format
 
 
 class CachedSource:
@@ -25,7 +25,7 @@ class CachedSource:
     Parameters
     ----------
     source
-        Decodes; lends images with the channels behind.
+        Decodes; lends images with the channels last.
     cache
         Keeps images of `target`, under the numbers of the rows.
     target
@@ -46,7 +46,7 @@ class CachedSource:
         data_format: str,
         stats: Counters,
     ) -> None:
-        self.behind = False
+        self.was_late = False
         self._source = source
         self._cache = cache
         self._images = np.empty((0, *target.slot_shape), target.slot_dtype)
@@ -57,40 +57,40 @@ class CachedSource:
         self._lock = threading.Lock()
 
     @contextmanager
-    def lend(self, wanted: Request, ahead: Sequence[Request]) -> Iterator[Lent]:
+    def lend(self, wanted: Request, ahead: Sequence[Request]) -> Iterator[LentImages]:
         """Lend the wanted batch: from the cache, or as soon as the rest of it is decoded."""
         name, rows = wanted
         self._check_open()
         places = self._cache.find(rows)
         kept = places >= 0
         self._stats.add(cache_hits=int(np.count_nonzero(kept)))
-        missing = [self._missing(request) for request in ahead]
+        missing = [self._missing_part(request) for request in ahead]
         missing = [request for request in missing if len(request[1])]
         if kept.all():
             if missing:
                 self._source.prepare(missing)
-            self.behind = False
+            self.was_late = False
             yield in_format(self._cache.images, self._data_format), places
             return
         with self._lock, self._source.lend((name, rows[~kept]), missing) as (images, picks):
-            self.behind = self._source.behind
+            self.was_late = self._source.was_late
             with self._stats.timing("handover_s"):
                 self._cache.add(rows[~kept], images, picks)
             if not kept.any():
                 yield in_format(images, self._data_format), picks
                 return
             with self._stats.timing("handover_s"):
-                batch = self._room(len(rows))
+                batch = self._batch_memory(len(rows))
                 batch[~kept] = images[picks]
                 batch[kept] = self._cache.images[places[kept]]
             yield in_format(batch, self._data_format), np.arange(len(rows))
 
-    def _missing(self, request: Request) -> Request:
+    def _missing_part(self, request: Request) -> Request:
         """Return what the cache does not hold of a request."""
         name, rows = request
         return name, rows[self._cache.find(rows) < 0]
 
-    def _room(self, count: int) -> np.ndarray:
+    def _batch_memory(self, count: int) -> np.ndarray:
         """Return memory for a batch that is put together."""
         if len(self._images) < count:
             self._images = np.empty((count, *self._images.shape[1:]), self._images.dtype)

@@ -21,7 +21,7 @@ from fastaug.files.decode import decode_into
 from fastaug.files.decoders.pool import DecodePool, roomy_slot
 from fastaug.files.decoders.supervisor import PickPixels, Ticket
 from fastaug.files.target import Target
-from fastaug.sources.base import Lent, Request, Rows, in_format
+from fastaug.sources.base import LentImages, Request, Rows, in_format
 
 _UNDER_WAY_NBYTES = 2**29  # of decoded images; one batch is always there, however large it is
 
@@ -30,7 +30,7 @@ class LocalFileSource:
     """Files decoded in the calling thread, for `workers=0`; `FileSource` has the parameters."""
 
     prepares = False
-    behind = False
+    was_late = False
 
     def __init__(
         self,
@@ -45,14 +45,14 @@ class LocalFileSource:
         self._data_format = data_format
         self._resize = resize if target.picks_pixels else None
         self._stats = stats or Counters()
-        self._told: set[str] = set()
+        self._shown_notices: set[str] = set()
         self._images = np.empty((0, *target.slot_shape), target.slot_dtype)
         self._slots = np.empty((0, 0), np.uint8)
         # One batch is lent at a time: its pixels lie in memory that the next one uses again.
         self._lock = threading.Lock()
 
     @contextmanager
-    def lend(self, wanted: Request, ahead: Sequence[Request]) -> Iterator[Lent]:  # noqa: ARG002
+    def lend(self, wanted: Request, ahead: Sequence[Request]) -> Iterator[LentImages]:  # noqa: ARG002
         """Decode the wanted batch now; nothing runs ahead."""
         _, rows = wanted
         with self._lock:
@@ -84,8 +84,8 @@ class LocalFileSource:
                 path = self._paths[row]
                 height, width, notice = decode_into(path, self._target, slots[i])
                 sizes[i] = height, width
-                if notice and notice not in self._told:
-                    self._told.add(notice)
+                if notice and notice not in self._shown_notices:
+                    self._shown_notices.add(notice)
                     warn_of_file(path, notice)
         self._stats.add(decoded=len(rows))
         return sizes
@@ -118,7 +118,7 @@ class FileSource:
     """
 
     prepares = True
-    behind = False
+    was_late = False
 
     def __init__(
         self,
@@ -144,17 +144,17 @@ class FileSource:
         self._tickets: dict[Hashable, Ticket] = {}
         # One batch is lent at a time: its pixels lie in memory that the next one may reuse.
         self._lock = threading.Lock()
-        self._settled = True
+        self._pool_is_intact = True
         self._closed = False
 
     @contextmanager
-    def lend(self, wanted: Request, ahead: Sequence[Request]) -> Iterator[Lent]:
+    def lend(self, wanted: Request, ahead: Sequence[Request]) -> Iterator[LentImages]:
         """Lend the wanted batch as soon as it is decoded, after asking for the ones ahead."""
         ahead = ahead[: self._read_ahead]
-        with self._settling():
-            ticket = self._ask(wanted, ahead)
+        with self._using_pool():
+            ticket = self._ticket_for(wanted, ahead)
             try:
-                self.behind = ticket.remaining > 0
+                self.was_late = ticket.remaining > 0
                 images = self._pool.wait(ticket)
                 yield in_format(images, self._data_format), np.arange(len(images))
             finally:
@@ -163,30 +163,30 @@ class FileSource:
     def prepare(self, ahead: Sequence[Request]) -> None:
         """Have batches under way that will be wanted next."""
         ahead = ahead[: self._read_ahead]
-        with self._settling():
+        with self._using_pool():
             self._submit_ahead(ahead, self._unwanted(ahead))
 
     @contextmanager
-    def _settling(self) -> Iterator[None]:
-        """Let one thread at a time use the pool, a new one after a Ctrl-C."""
+    def _using_pool(self) -> Iterator[None]:
+        """Let one thread at a time use the pool; after a Ctrl-C that is a new pool."""
         self._pool.check_owner()  # before the lock, which a forked child may find locked for ever
         with self._lock:
-            if not self._settled:
-                self._start_afresh()
+            if not self._pool_is_intact:
+                self._replace_pool()
             # A Ctrl-C may come between any two steps; then nothing is known about the places.
-            self._settled = False
+            self._pool_is_intact = False
             try:
                 yield
             except (Exception, GeneratorExit):
-                self._settled = True
+                self._pool_is_intact = True
                 raise
-            self._settled = True
+            self._pool_is_intact = True
 
-    def _ask(self, wanted: Request, ahead: Sequence[Request]) -> Ticket:
+    def _ticket_for(self, wanted: Request, ahead: Sequence[Request]) -> Ticket:
         """Have batches under way, and return the wanted one's ticket."""
         key, unwanted = _key(wanted), self._unwanted([wanted, *ahead])
-        before = self._tickets.get(key)
-        if before is not None and before.errors and not before.blamed:
+        ticket = self._tickets.get(key)
+        if ticket is not None and ticket.errors and not ticket.crash_files:
             self._give_up([key])  # a file that failed ahead of time may have been mended since
         if key not in self._tickets:
             if not self._pool.places:
@@ -225,14 +225,14 @@ class FileSource:
         paths = [self._paths[row] for row in request[1]]
         self._tickets[_key(request)] = self._pool.submit(paths)
 
-    def _start_afresh(self) -> None:
+    def _replace_pool(self) -> None:
         if not self._closed:
             self._pool.close()
             self._tickets.clear()
             self._pool = self._new_pool()
         if self._closed:  # in the meantime, by another thread
             self._pool.close()
-        self._settled = True
+        self._pool_is_intact = True
 
     def path_of(self, row: int) -> str:
         """Return the full path of a row's file."""

@@ -107,7 +107,7 @@ def bars(record: Record, groups: list[str], title: str) -> Figure:
                 continue
             place = -(number * (len(contenders) + _GAP) + offset)
             axis.barh(place, row.seconds, color=COLORS[contender], height=0.85)
-            axis.text(row.seconds, place, f"  {_said(record, row)}", va="center", fontsize=8)
+            axis.text(row.seconds, place, f"  {_time_text(record, row)}", va="center", fontsize=8)
             longest = max(longest, row.seconds)
             places.append(place)
             names.append(LABELS[contender])
@@ -147,15 +147,15 @@ def utilisation(rows: list[Row]) -> Figure:
     return figure
 
 
-def _said(record: Record, row: Row) -> str:
+def _time_text(record: Record, row: Row) -> str:
     speedup = record.speedup(row)
     text = f"{row.seconds:.2f} s"
     return text if speedup is None or row.contender == KERAS else f"{text}, {speedup:.1f}x"
 
 
 def _formatter(form: str) -> FuncFormatter:
-    say: Callable[[float, Any], str] = lambda value, _: form.format(value)  # noqa: E731
-    return FuncFormatter(say)
+    text_of: Callable[[float, Any], str] = lambda value, _: form.format(value)  # noqa: E731
+    return FuncFormatter(text_of)
 
 
 def _tidy(axis: Any) -> None:

@@ -67,17 +67,17 @@ def run(record: Record, photos: Photos, rounds: int, epochs: int, screen: Screen
             check_two_classes(batches)
             images = batches.n
             trainee = Trainee(photo_model(study.DISK_SIZE), batches, validation)
-        readers, trained = [], []
+        readers, trainers = [], []
         for contender, count in reading:
-            fed = contender, count, photos
+            arguments = contender, count, photos
             row = Row(READING, contender, LABELS[contender], count, images, _warm(contender))
-            readers.append(Contender(row, partial(read, *fed)))
+            readers.append(Contender(row, partial(read, *arguments)))
         for contender, count in training:
-            fed = contender, count, photos
+            arguments = contender, count, photos
             row = Row(TRAINING, contender, LABELS[contender], count, images, _warm(contender))
-            trained.append(Contender(row, partial(train, *fed, epochs, trainee)))
+            trainers.append(Contender(row, partial(train, *arguments, epochs, trainee)))
         run_rounds(record, readers, rounds, screen)
-        run_rounds(record, trained, rounds, screen)
+        run_rounds(record, trainers, rounds, screen)
 
 
 def _warm(contender: str) -> int:
@@ -110,7 +110,7 @@ def read(contender: str, count: int, photos: Photos) -> Run:
 def train(contender: str, count: int, photos: Photos, epochs: int, trainee: Trainee) -> Run:
     """Train once, fed by a contender."""
     with feeding(contender, count, photos) as (training, validation):
-        return trainee.fit(training, validation, epochs, judge=contender != ALONE)
+        return trainee.fit(training, validation, epochs, with_accuracy=contender != ALONE)
 
 
 @contextmanager

@@ -102,17 +102,17 @@ def check(images: Images) -> list[str]:
     """
     few = images.first(4 * study.GENERATE_BATCH, 1)
     expected = _two_batches(KERAS, 0, few)
-    found = []
+    results = []
     for contender, tolerance in ((POOL, 0.0), (OURS, 0.0), (OURS_FUSED, 1e-5)):
-        made = _two_batches(contender, min(2, usable_cores()), few)
-        worst = float(np.abs(made - expected).max())
+        batches = _two_batches(contender, min(2, usable_cores()), few)
+        worst = float(np.abs(batches - expected).max())
         if worst > tolerance:
             raise RuntimeError(
                 f"{LABELS[contender]} makes other pictures than Keras: {worst} apart"
             )
         same = "the same as Keras', bit by bit" if not worst else f"within {worst:.1g} of Keras'"
-        found.append(f"{LABELS[contender]}: pixels {same}")
-    return found
+        results.append(f"{LABELS[contender]}: pixels {same}")
+    return results
 
 
 def _two_batches(contender: str, count: int, images: Images) -> Any:

@@ -27,7 +27,7 @@ def pool_of(processes: int, options: dict[str, Any]) -> Iterator[Pool]:
     # Not by a fork, as in 2017: TensorFlow's and OpenMP's threads don't survive it.
     context = multiprocessing.get_context("spawn")
     ready = context.Semaphore(0)
-    pool = context.Pool(processes, _begin, (options, ready))
+    pool = context.Pool(processes, _start_process, (options, ready))
     try:
         for _ in range(processes):
             if not ready.acquire(timeout=_START_S):
@@ -101,7 +101,7 @@ def _keras() -> Any:
     return image
 
 
-def _begin(options: dict[str, Any], ready: Any) -> None:
+def _start_process(options: dict[str, Any], ready: Any) -> None:
     """Prepare a process of a pool."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the parent, which ends it
     # Keras' generator computes with NumPy and SciPy; TensorFlow would only take memory here.

@@ -108,10 +108,10 @@ class Record:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything, with medians and speedups beside the rounds."""
-        found = asdict(self)
-        for row, entry in zip(self.rows, found["rows"], strict=True):
+        document = asdict(self)
+        for row, entry in zip(self.rows, document["rows"], strict=True):
             entry |= {"seconds": row.seconds, "speedup": self.speedup(row)}
-        return found
+        return document
 
     def save(self, path: Path) -> None:
         """Write the JSON."""

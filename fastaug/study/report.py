@@ -91,7 +91,7 @@ def render(record: Record, pictures: list[tuple[str, str]]) -> str:
     head, groups = columns(record)
     return environment.get_template("report.html").render(
         record=record,
-        date=said_date(record),
+        date=date_text(record),
         warnings=warnings(record),
         verdicts=verdicts(record),
         head=head,
@@ -119,19 +119,21 @@ def columns(record: Record) -> tuple[list[str], list[tuple[str, list[list[str]]]
 
 def warnings(record: Record) -> list[str]:
     """Return what a reader must know before anything else."""
-    found = []
+    sentences = []
     if record.interrupted:
-        found.append("Interrupted by Ctrl-C: the tables hold what had been measured by then.")
+        sentences.append("Interrupted by Ctrl-C: the tables hold what had been measured by then.")
     if record.drawn:
-        found.append(
+        sentences.append(
             f"The data are a stand-in ({record.data}). Times mean what they say; accuracies don't. "
             "--data names a data set of yours."
         )
     if record.quick:
-        found.append("A quick run: few images and rounds. Without --quick figures are steadier.")
+        sentences.append(
+            "A quick run: few images and rounds. Without --quick figures are steadier."
+        )
     if record.benchmark != "generate" and not record.machine["gpus"]:
-        found.append("There is no GPU here: the model trains on the cores that also feed it.")
-    return found
+        sentences.append("There is no GPU here: the model trains on the cores that also feed it.")
+    return sentences
 
 
 def verdicts(record: Record) -> list[str]:
@@ -149,23 +151,23 @@ def _best_speedup(record: Record, group: str, contender: str) -> float | None:
 
 
 def _generate_verdicts(record: Record) -> list[str]:
-    found = []
+    sentences = []
     for group in record.groups:
         pool, ours, fused = (
             _best_speedup(record, group, name) for name in (POOL, OURS, OURS_FUSED)
         )
         if ours is not None:
-            found.append(
+            sentences.append(
                 f"fastaug makes batches {ours:.0f} times as fast as Keras' ImageDataGenerator "
                 "with the study's function in Python"
                 + (f", and {fused:.0f} times with the same function fused." if fused else ".")
             )
         if pool is not None:
-            found.append(
+            sentences.append(
                 f"The study's own method reaches {pool:.2f} times here; it reached "
                 f"{study.GENERATE_SPEEDUP} in 2017."
             )
-    return found
+    return sentences
 
 
 def _train_verdicts(record: Record) -> list[str]:
@@ -180,18 +182,20 @@ def _train_verdicts(record: Record) -> list[str]:
     if not speedups:
         return []
     least, most = min(speedups), max(speedups)
-    found = [f"Epochs are {least:.2f} to {most:.2f} times as fast with fastaug as with Keras' own."]
+    sentences = [
+        f"Epochs are {least:.2f} to {most:.2f} times as fast with fastaug as with Keras' own."
+    ]
     if shares:
-        found.append(
+        sentences.append(
             f"Fed by fastaug the model runs at {min(shares):.0%} to {max(shares):.0%} of its speed "
             "without any feeding."
         )
-    return found
+    return sentences
 
 
 def _disk_verdicts(record: Record) -> list[str]:
-    found = []
-    for group, made in zip(record.groups, _DISK_VERDICTS, strict=False):
+    sentences = []
+    for group, beginning in zip(record.groups, _DISK_VERDICTS, strict=False):
         speedups = (
             (_best_speedup(record, group, name), when)
             for name, when in (
@@ -200,16 +204,18 @@ def _disk_verdicts(record: Record) -> list[str]:
                 (OURS_CACHED, "with a cache that holds them"),
             )
         )
-        said = [f"{speedup:.1f} times {when}" for speedup, when in speedups if speedup]
-        if said:
-            found.append(f"{made} faster than with Keras' own generator: {', '.join(said)}.")
+        results = [f"{speedup:.1f} times {when}" for speedup, when in speedups if speedup]
+        if results:
+            sentences.append(
+                f"{beginning} faster than with Keras' own generator: {', '.join(results)}."
+            )
         ours, alone = record.best(group, OURS), record.best(group, ALONE)
         if ours and alone and ours.seconds and alone.seconds:
-            found.append(
+            sentences.append(
                 f"Fed by fastaug the model runs at {alone.seconds / ours.seconds:.0%} of its speed "
                 "without any feeding."
             )
-    return found
+    return sentences
 
 
 BESIDE_2017 = (
@@ -242,13 +248,13 @@ def _figures_of_2017(record: Record) -> list[tuple[str, str, str, float]]:
         ]
     if record.benchmark == "train":
         sizes = dict(zip(study.TRAIN_BATCHES, record.groups, strict=False))
-        found = [
+        figures = [
             (f"training, {sizes[size]}", sizes[size], OURS, study.TRAIN_SPEEDUP[size])
             for size in sizes
             if not sizes[size].startswith(SWEEP)
         ]
         sweeps = [group for group in record.groups if group.startswith(SWEEP)]
-        return found + [
+        return figures + [
             (f"training, best of {group}", group, OURS, study.SWEEP_SPEEDUP) for group in sweeps
         ]
     return [
@@ -259,7 +265,7 @@ def _figures_of_2017(record: Record) -> list[tuple[str, str, str, float]]:
     ]
 
 
-def said_date(record: Record) -> str:
+def date_text(record: Record) -> str:
     """Return "25 November 2026"."""
     date = datetime.fromisoformat(record.date)
     return f"{date.day} {date:%B %Y}"

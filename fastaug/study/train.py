@@ -71,12 +71,12 @@ def contenders(
     trainee: Trainee,
 ) -> list[Contender]:
     """Return the contenders of a group, each with a number of processes or threads."""
-    found = []
+    members = []
     for contender, count in plan:
         row = Row(group, contender, LABELS[contender], count, len(images.x_train))
         measure = partial(train, contender, count, images, size, epochs, trainee)
-        found.append(Contender(row, measure))
-    return found
+        members.append(Contender(row, measure))
+    return members
 
 
 def train(
@@ -84,7 +84,7 @@ def train(
 ) -> Run:
     """Train once, fed by a contender."""
     with feeding(contender, count, images, size) as (training, validation):
-        return trainee.fit(training, validation, epochs, judge=contender != ALONE)
+        return trainee.fit(training, validation, epochs, with_accuracy=contender != ALONE)
 
 
 @contextmanager

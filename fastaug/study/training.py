@@ -84,14 +84,16 @@ class Trainee:
         self._model = model
         model.optimizer.build(model.trainable_variables)
         to_numpy = keras.ops.convert_to_numpy
-        self._state = [np.array(to_numpy(one.value)) for one in self._variables()]
+        self._state = [np.array(to_numpy(variable.value)) for variable in self._variables()]
         # The first batches and the last ones, which may be smaller.
         first_and_last = [
             SameBatches([data[0], data[len(data) - 1]]) for data in (training, validation)
         ]
         model.fit(first_and_last[0], validation_data=first_and_last[1], verbose=0)
 
-    def fit(self, training: Any, validation: Any, epochs: int, *, judge: bool = True) -> Run:
+    def fit(
+        self, training: Any, validation: Any, epochs: int, *, with_accuracy: bool = True
+    ) -> Run:
         """Train from the start; return times, accuracy and what the machine did.
 
         Parameters
@@ -120,7 +122,7 @@ class Trainee:
         waits = history.get("input_wait")
         return Run(
             watch.seconds,
-            accuracy=float(history["val_accuracy"][-1]) if judge else None,
+            accuracy=float(history["val_accuracy"][-1]) if with_accuracy else None,
             summary=watch.monitor.summary(),
             curves=curves_of(watch.monitor),
             input_wait=None if waits is None else float(np.mean(waits)),

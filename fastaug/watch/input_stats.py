@@ -25,8 +25,8 @@ from fastaug.pixels.preprocessing import batched
 from fastaug.watch.advice import ENOUGH, Feed, Shares, advise
 from fastaug.watch.waiting import Step, seconds_waited
 
-_KEPT = 2**20  # deliveries, where a `fit` that was broken off leaves an iterator watched
-_LOOKED_AT = 9  # files, whether photos are much larger than the batches' images
+_MAX_DELIVERIES = 2**20  # a `fit` that was broken off goes on collecting them
+_SAMPLED_FILES = 9  # in which it looks whether photos are much larger than the batches' images
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +132,15 @@ class InputStats(keras.callbacks.Callback):  # type: ignore[misc]
         self.iterator = iterator
         self.verbose = verbose
         self.epochs: list[EpochInput] = []
-        self._deliveries: deque[Delivery] = deque(maxlen=_KEPT)
+        self._deliveries: deque[Delivery] = deque(maxlen=_MAX_DELIVERIES)
         self._large_photos: bool | None = None
-        self._unprinted: EpochInput | None = None
+        self._unprinted_epoch: EpochInput | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras passes it
         """Begin to watch the iterator."""
         self.epochs = []
         self._compiled = threading.Lock()  # taken by the `fit`'s first step
-        self._deliveries = deque(maxlen=_KEPT)
+        self._deliveries = deque(maxlen=_MAX_DELIVERIES)
         self.iterator._deliveries = self._deliveries
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
@@ -149,48 +149,48 @@ class InputStats(keras.callbacks.Callback):  # type: ignore[misc]
         if (self.params or {}).get("steps") == len(self.iterator):
             # Keras begins a new pass; with `steps_per_epoch` it goes on, with what was fetched.
             self._deliveries.clear()
-        self._begun: list[float] = []
-        self._finished: dict[int, float] = {}
-        self._loop = threading.get_ident()
+        self._step_begins: list[float] = []
+        self._step_ends: dict[int, float] = {}
+        self._loop_thread = threading.get_ident()
         self._starts = [(perf_counter(), self.iterator.stats)]
-        self._after: Counters | None = None
+        self._end_counters: Counters | None = None
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Note when the loop comes to a step."""
-        self._begun.append(perf_counter())
+        self._step_begins.append(perf_counter())
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Note when the model has finished a step."""
-        self._finished[batch] = perf_counter()
+        self._step_ends[batch] = perf_counter()
         if self._compiled.acquire(blocking=False):
-            self._starts.append((self._finished[batch], self.iterator.stats))
+            self._starts.append((self._step_ends[batch], self.iterator.stats))
 
     def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
-        """End to measure: validation is none of the epoch's training."""
-        self._after = self.iterator.stats
+        """Stop measuring: validation is no part of the epoch's training."""
+        self._end_counters = self.iterator.stats
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Add `input_wait` to the logs."""
-        after = self._after or self.iterator.stats
-        found = self._measure(epoch, after)
-        if found is None:
+        after = self._end_counters or self.iterator.stats
+        epoch_input = self._measure(epoch, after)
+        if epoch_input is None:
             return
-        self.epochs.append(found)
-        self._unprinted = found if self.verbose else None
+        self.epochs.append(epoch_input)
+        self._unprinted_epoch = epoch_input if self.verbose else None
         if logs is not None:
-            logs["input_wait"] = found.shares.waited
+            logs["input_wait"] = epoch_input.shares.waited
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
-        """Watch no more."""
+        """Stop watching the iterator."""
         self._print()
         if self.iterator._deliveries is self._deliveries:
             self.iterator._deliveries = None
 
     def _print(self) -> None:
         """Print what was found in the last epoch, whose progress bar is complete by now."""
-        if self._unprinted is not None:
-            print(self._unprinted, flush=True)  # noqa: T201 - that is what `verbose` asks for
-        self._unprinted = None
+        if self._unprinted_epoch is not None:
+            print(self._unprinted_epoch, flush=True)  # noqa: T201 - that is what `verbose` asks for
+        self._unprinted_epoch = None
 
     def _measure(self, epoch: int, after: Counters) -> EpochInput | None:
         """Return what was found since the epoch began, or None where nothing was seen."""
@@ -208,7 +208,7 @@ class InputStats(keras.callbacks.Callback):  # type: ignore[misc]
             return None
         since, before = self._starts[-1 if len(steps) > 1 else 0]
         seconds = max(steps[-1].finished - since, 1e-9)
-        waited = seconds_waited(steps, deliveries, self._loop, since)
+        waited = seconds_waited(steps, deliveries, self._loop_thread, since)
         shares = self._shares(waited / seconds, seconds, before, after)
         feed = Feed() if shares.waited < ENOUGH else self._feed()
         from_files = isinstance(self.iterator, FileIterator)
@@ -216,19 +216,20 @@ class InputStats(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _take_deliveries(self, needed: int) -> list[Delivery]:
         """Take the epoch's deliveries, and leave what a thread has fetched for the next one."""
-        watched = self._deliveries
-        taken = [watched.popleft() for _ in range(len(watched))]  # while more may be appended
-        if all(one.thread == self._loop for one in taken):
-            return taken
-        watched.extendleft(reversed(taken[needed:]))
-        return taken[:needed]
+        deliveries = self._deliveries
+        # Another thread may append to them in the meantime.
+        fetched = [deliveries.popleft() for _ in range(len(deliveries))]
+        if all(delivery.thread == self._loop_thread for delivery in fetched):
+            return fetched
+        deliveries.extendleft(reversed(fetched[needed:]))
+        return fetched[:needed]
 
     def _steps(self) -> list[Step]:
         """Return the epoch's steps that were finished."""
         # In older versions of Keras both numbers of a step are that of its first batch.
         batches = getattr(self.model, "steps_per_execution", 1)
-        ends = [end for _, end in sorted(self._finished.items())]
-        return [Step(*times, batches) for times in zip(self._begun, ends, strict=False)]
+        ends = [end for _, end in sorted(self._step_ends.items())]
+        return [Step(*times, batches) for times in zip(self._step_begins, ends, strict=False)]
 
     def _shares(self, waited: float, seconds: float, before: Counters, after: Counters) -> Shares:
         """Return the counters since the epoch began as shares of its time."""
@@ -273,9 +274,9 @@ class InputStats(keras.callbacks.Callback):  # type: ignore[misc]
 
 def _has_large_photos(filepaths: list[str], target: Target) -> bool:
     """Tell whether most of a few files are JPEGs that `decode="fast"` makes smaller."""
-    step = max(1, len(filepaths) // _LOOKED_AT)
-    found = [_is_large_photo(path, target) for path in filepaths[::step][:_LOOKED_AT]]
-    return bool(found) and median(found) == 1
+    step = max(1, len(filepaths) // _SAMPLED_FILES)
+    are_large = [_is_large_photo(path, target) for path in filepaths[::step][:_SAMPLED_FILES]]
+    return bool(are_large) and median(are_large) == 1
 
 
 def _is_large_photo(path: str, target: Target) -> bool:

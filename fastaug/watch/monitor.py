@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-_SHORTEST_S = 0.01
+_MIN_INTERVAL_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -75,24 +75,24 @@ class SystemMonitor(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(self, interval: float = 0.1) -> None:
         super().__init__()
-        check_number("interval", interval, minimum=_SHORTEST_S)
+        check_number("interval", interval, minimum=_MIN_INTERVAL_S)
         self.interval = float(interval)
         self.epochs: list[EpochMark] = []
         self._samples = _Samples()
-        self._began = self._lasted = 0.0
-        self._epoch_began = 0.0
-        self._as_callback = False  # whether `fit` started it, and so ends it
+        self._begin = self._last_duration = 0.0
+        self._epoch_begin = 0.0
+        self._started_by_fit = False  # and so to be stopped by it
         self._stop: threading.Event | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> SystemMonitor:
-        """Begin to watch, forgetting what was seen before; RuntimeError if it is at it already."""
+        """Begin to watch, without the samples of before; RuntimeError if it is running already."""
         if self.running:
             raise RuntimeError("this SystemMonitor is running already; stop() ends it")
-        self.epochs, self._samples, self._as_callback = [], _Samples(), False
+        self.epochs, self._samples, self._started_by_fit = [], _Samples(), False
         self._stop = threading.Event()
         arguments = weakref.ref(self), self._stop, self.interval
-        self._began = perf_counter()
+        self._begin = perf_counter()
         # It ends with the monitor at the latest: a `fit` that fails does not tell its callbacks.
         self._thread = threading.Thread(
             target=_watch, args=arguments, name="fastaug-monitor", daemon=True
@@ -104,7 +104,7 @@ class SystemMonitor(keras.callbacks.Callback):  # type: ignore[misc]
         """Watch no longer; does nothing if it does not run."""
         if self._stop is None or self._thread is None:
             return
-        self._lasted = self.duration
+        self._last_duration = self.duration
         self._stop.set()
         self._thread.join()
         self._stop = self._thread = None
@@ -117,7 +117,7 @@ class SystemMonitor(keras.callbacks.Callback):  # type: ignore[misc]
     @property
     def duration(self) -> float:
         """Seconds from its start to its end, or to now."""
-        return perf_counter() - self._began if self.running else self._lasted
+        return perf_counter() - self._begin if self.running else self._last_duration
 
     def __enter__(self) -> SystemMonitor:
         return self.start()
@@ -166,11 +166,11 @@ class SystemMonitor(keras.callbacks.Callback):  # type: ignore[misc]
         `cpu_mean`, `cpu_max`, `memory_mean` and so on.
         """
         columns = self._samples.columns()
-        found = {"duration": self.duration, "samples": float(len(columns.pop("time")))}
+        summary = {"duration": self.duration, "samples": float(len(columns.pop("time")))}
         for name, column in columns.items():
-            known = [value for value in column if not math.isnan(value)]
-            found |= {f"{name}_mean": sum(known) / len(known), f"{name}_max": max(known)}
-        return found
+            values = [value for value in column if not math.isnan(value)]
+            summary |= {f"{name}_mean": sum(values) / len(values), f"{name}_max": max(values)}
+        return summary
 
     def plot(self, path: Any = None) -> Figure:
         """Draw utilisation against time: GPUs if there are any, processors, memory, disks.
@@ -201,23 +201,23 @@ class SystemMonitor(keras.callbacks.Callback):  # type: ignore[misc]
         """Keras begins to train."""
         if not self.running:
             self.start()
-            self._as_callback = True
+            self._started_by_fit = True
 
     def on_train_end(self, logs: Any = None) -> None:
         """Keras has trained."""
-        if self._as_callback:
+        if self._started_by_fit:
             self.stop()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Keras begins an epoch."""
-        self._epoch_began = self.duration
+        self._epoch_begin = self.duration
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Keras has ended an epoch."""
-        self.epochs.append(EpochMark(epoch, self._epoch_began, self.duration))
+        self.epochs.append(EpochMark(epoch, self._epoch_begin, self.duration))
 
     def _keep(self, sample: Sample) -> None:
-        self._samples.append(perf_counter() - self._began, sample)
+        self._samples.append(perf_counter() - self._begin, sample)
 
 
 class _Samples:

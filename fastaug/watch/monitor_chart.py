@@ -51,14 +51,14 @@ def _panels(frame: pd.DataFrame) -> list[tuple[str, list[tuple[str, str, str]], 
     """Return title, lines (column, label, colour) and top of each panel."""
     gpus = [name for name in frame if name.startswith("gpu_") and "memory" not in name]
     lines = [(name, name.replace("_", " ").upper(), GPU_COLOR) for name in gpus]
-    found: list[tuple[str, list[tuple[str, str, str]], float | None]] = [("GPU, %", lines, 102)]
+    panels: list[tuple[str, list[tuple[str, str, str]], float | None]] = [("GPU, %", lines, 102)]
     for name, title, color, top in (
         ("cpu", "CPU, %\nall cores", CPU_COLOR, 102),
         ("memory", "memory,\nMB in use", _MEMORY_COLOR, None),
         ("disk_read", "disk,\nMB/s read", _DISK_COLOR, None),
     ):
-        found.append((title, [(name, title, color)] if name in frame else [], top))
-    return found
+        panels.append((title, [(name, title, color)] if name in frame else [], top))
+    return panels
 
 
 def shade_epochs(axis: Any, epochs: Sequence[Any]) -> None:

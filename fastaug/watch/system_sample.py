@@ -36,33 +36,33 @@ class SystemSampler:
     def __init__(self) -> None:
         self._main = psutil.Process()
         self._names: dict[psutil.Process, str] = {self._main: "main"}
-        self._alive = [self._main]
+        self._processes = [self._main]
         self._gpus = _open_gpus()
-        self._children_seen = -_LOOK_FOR_CHILDREN_S
-        self._asked = perf_counter()
-        self._read = _bytes_read()
+        self._last_search = -_LOOK_FOR_CHILDREN_S
+        self._last_sample = perf_counter()
+        self._disk_bytes = _bytes_read()
         psutil.cpu_percent()  # the first answer is about no time at all
         self._main.cpu_percent()
 
     def sample(self) -> Sample:
         """Return what can be seen now."""
         now = perf_counter()
-        found = {"cpu": psutil.cpu_percent(), "memory": psutil.virtual_memory().used / _MEGABYTE}
-        found |= self._disks(now)
+        sample = {"cpu": psutil.cpu_percent(), "memory": psutil.virtual_memory().used / _MEGABYTE}
+        sample |= self._disks(now)
         self._look_for_children(now)
-        for process in list(self._alive):
+        for process in list(self._processes):
             try:
                 with process.oneshot():
                     cpu, memory = process.cpu_percent(), process.memory_info().rss / _MEGABYTE
             except psutil.Error:  # it has ended
-                self._alive.remove(process)
+                self._processes.remove(process)
                 continue
-            found[f"cpu_{self._names[process]}"] = cpu
-            found[f"memory_{self._names[process]}"] = memory
+            sample[f"cpu_{self._names[process]}"] = cpu
+            sample[f"memory_{self._names[process]}"] = memory
         for number, gpu in enumerate(self._gpus):
-            found |= gpu.sample(number)
-        self._asked = now
-        return found
+            sample |= gpu.sample(number)
+        self._last_sample = now
+        return sample
 
     def close(self) -> None:
         """Let go of the GPUs' driver."""
@@ -71,22 +71,22 @@ class SystemSampler:
             self._gpus = []
 
     def _disks(self, now: float) -> Sample:
-        before, self._read = self._read, _bytes_read()
-        if before is None or self._read is None or now <= self._asked:
+        before, self._disk_bytes = self._disk_bytes, _bytes_read()
+        if before is None or self._disk_bytes is None or now <= self._last_sample:
             return {}
-        return {"disk_read": (self._read - before) / _MEGABYTE / (now - self._asked)}
+        return {"disk_read": (self._disk_bytes - before) / _MEGABYTE / (now - self._last_sample)}
 
     def _look_for_children(self, now: float) -> None:
-        if now - self._children_seen < _LOOK_FOR_CHILDREN_S:
+        if now - self._last_search < _LOOK_FOR_CHILDREN_S:
             return
-        self._children_seen = now
+        self._last_search = now
         for child in self._main.children(recursive=True):
             if child in self._names:
                 continue
             with contextlib.suppress(psutil.Error):
                 child.cpu_percent()
                 self._names[child] = f"worker_{len(self._names)}"
-                self._alive.append(child)
+                self._processes.append(child)
 
 
 class _Gpu:

@@ -47,7 +47,7 @@ def seconds_waited(
     that were under way at the request: JAX runs ahead of its device.  Where another thread asks,
     ahead of time (TensorFlow), it is ready when the loop begins the step that takes the batch.
     """
-    if all(one.thread == loop for one in deliveries):
+    if all(delivery.thread == loop for delivery in deliveries):
         return _waited_in_loop(steps, deliveries, since)
     return _waited_for_thread(steps, deliveries, since)
 
@@ -58,20 +58,20 @@ def _waited_in_loop(steps: Sequence[Step], deliveries: Sequence[Delivery], since
     # the step that was begun last is no work under way, it waits for this very batch.
     fetched_first = bool(deliveries and begun) and deliveries[0].requested < begun[0]
     total = 0.0
-    for one in deliveries:
-        under_way = bisect_right(begun, one.requested) - (0 if fetched_first else 1)
+    for delivery in deliveries:
+        under_way = bisect_right(begun, delivery.requested) - (0 if fetched_first else 1)
         busy_until = steps[under_way - 1].finished if under_way > 0 else since
-        total += max(0.0, one.delivered - max(one.requested, busy_until, since))
+        total += max(0.0, delivery.delivered - max(delivery.requested, busy_until, since))
     return total
 
 
 def _waited_for_thread(
     steps: Sequence[Step], deliveries: Sequence[Delivery], since: float
 ) -> float:
-    total, taken, finished = 0.0, 0, since
+    total, first, finished = 0.0, 0, since
     for step in steps:
         ready = max(step.begun, finished, since)
-        for one in deliveries[taken : taken + step.batches]:
-            total += max(0.0, one.delivered - max(one.requested, ready))
-        taken, finished = taken + step.batches, step.finished
+        for delivery in deliveries[first : first + step.batches]:
+            total += max(0.0, delivery.delivered - max(delivery.requested, ready))
+        first, finished = first + step.batches, step.finished
     return total

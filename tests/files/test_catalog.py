@@ -255,7 +255,7 @@ def test_each_folder_is_listed_once_and_no_file_is_asked_for(tree, asked, follow
 
 
 def test_slow_scan_says_what_it_does_and_leaves_nothing(tree, monkeypatch, capsys):
-    monkeypatch.setattr(progress, "_PATIENCE_S", -1)
+    monkeypatch.setattr(progress, "_SHOW_AFTER_S", -1)
     scan_directory(str(tree), ["C"], None, follow_links=False)
     shown = capsys.readouterr()
     assert "Scanning tree: 1 files" in shown.err
@@ -265,14 +265,14 @@ def test_slow_scan_says_what_it_does_and_leaves_nothing(tree, monkeypatch, capsy
 
 
 def test_quick_scan_shows_nothing(tree, frame, files, monkeypatch, capsys):
-    monkeypatch.setattr(progress, "_PATIENCE_S", 3600)
+    monkeypatch.setattr(progress, "_SHOW_AFTER_S", 3600)
     scan_directory(str(tree), None, None, follow_links=False)
     scan_dataframe(frame, str(files), "filename", "class", None, "sparse", None, None, True)
     assert capsys.readouterr() == ("", "")
 
 
 def test_progress_counts_what_it_hands_on(monkeypatch, capsys):
-    monkeypatch.setattr(progress, "_PATIENCE_S", -1)
+    monkeypatch.setattr(progress, "_SHOW_AFTER_S", -1)
     with progress.progress("Scanning photos") as counted:
         assert list(counted(range(45_678))) == list(range(45_678))
         assert list(counted([])) == []
@@ -288,7 +288,7 @@ from multiprocessing import get_start_method
 from fastaug.files import folders, progress
 folders.scan_directory({str(tree)!r}, None, None, False)
 assert "tqdm" not in sys.modules
-progress._PATIENCE_S = -1
+progress._SHOW_AFTER_S = -1
 folders.scan_directory({str(tree)!r}, None, None, False)
 assert "tqdm" in sys.modules
 assert threading.enumerate() == [threading.main_thread()]
@@ -545,7 +545,7 @@ def test_names_of_a_data_frame_are_listed_not_asked_for(tmp_path, asked):
 
 
 def test_slow_check_of_names_says_what_it_does(frame, files, monkeypatch, capsys):
-    monkeypatch.setattr(progress, "_PATIENCE_S", -1)
+    monkeypatch.setattr(progress, "_SHOW_AFTER_S", -1)
     scan_dataframe(frame, str(files), "filename", "class", None, "sparse", None, None, True)
     assert "Checking files: 7 files" in capsys.readouterr().err
 

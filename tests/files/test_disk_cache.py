@@ -839,7 +839,7 @@ def test_lock_of_a_stopped_process_blocks_nobody_for_long(folder, paths, monkeyp
     assert holder.stdout is not None
     assert holder.stdout.readline() == "locked\n"
     for module in (cache_files, disk_cache):
-        monkeypatch.setattr(module, "PATIENCE_S", 1.0)
+        monkeypatch.setattr(module, "LOCK_TIMEOUT_S", 1.0)
     images = images_of()
     kept = opened(folder, paths)  # opening takes no lock
     assert assert_right(kept, images).tolist() == [0, 1]
@@ -860,7 +860,7 @@ def test_damaged_cache_that_is_locked_is_left_alone(folder, paths, monkeypatch):
     filled(folder, paths)
     user = opened(folder, paths)
     only(folder, "manifest").write_bytes(b"garbage")
-    monkeypatch.setattr(cache_files, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(cache_files, "LOCK_TIMEOUT_S", 0.1)
     with user._files.locked(1) as held:
         assert held
         with pytest.warns(RuntimeWarning, match="locked"):

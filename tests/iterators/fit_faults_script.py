@@ -212,7 +212,7 @@ def broken_files(folder: Path):
         first = take(model)
         supervisor = files._source._pool._supervisor
         wait_for(
-            lambda: not supervisor.tasks and not any(supervisor.busy.values())
+            lambda: not supervisor.tasks and not any(supervisor.worker_tasks.values())
         )  # nothing is under way any more
         for path, data in zip(paths, whole, strict=True):
             path.write_bytes(data)

@@ -46,7 +46,7 @@ class Maker:
 def slow_caller(maker: Maker) -> ReadAhead:
     """Return what reads ahead from the first request on: the caller is known to take its time."""
     ahead = ReadAhead(maker.make)
-    ahead._handed_over = 0.0
+    ahead._delivery_time = 0.0
     return ahead
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.errors import users_stacklevel
-from fastaug.files.cache.disk_files import PATIENCE_S, CacheFiles, open_pair, reason_of
+from fastaug.files.cache.disk_files import LOCK_TIMEOUT_S, CacheFiles, open_pair, reason_of
 from fastaug.files.catalog import FilePaths
 from fastaug.files.target import Target
 
@@ -32,9 +32,9 @@ _PLACE = 2  # column of DiskCache._records
 class DiskCache:
     """One data set's view of the images on disk: an `ImageCache`.
 
-    An image is believed once its file was seen to have the size and the time of change that it
-    had when it was decoded, and its pixels to have their checksum; then it isn't looked at again.
-    Whatever goes wrong with the disk is told once, as a RuntimeWarning, and costs time only.
+    An image is verified once: its file must have the size and the time of change that it had when
+    it was decoded, and its pixels their checksum.  It isn't checked again after that.  Whatever
+    goes wrong with the disk is one RuntimeWarning, and costs time only.
 
     Parameters
     ----------
@@ -57,20 +57,20 @@ class DiskCache:
         self._rows: dict[str, int] = {}
         first = (self._rows.setdefault(self._paths[row], row) for row in range(count))
         self._first = np.fromiter(first, np.intp, count)
-        self._places = np.full(count, -1, np.intp)  # those that are believed
+        self._places = np.full(count, -1, np.intp)  # of images that were verified
         self._records = np.full((count, 4), -1, np.int64)  # what the manifest says
-        # Size and time of files that are being decoded: from before, lest a change goes unnoticed.
+        # Size and time of files, taken before they are decoded: a change in between must show.
         self._stamps: dict[int, tuple[int, int]] = {}
         self._refusal = ""  # why no more images are added
-        self._patience_s = PATIENCE_S
-        self._told: set[str] = set()
+        self._lock_timeout_s = LOCK_TIMEOUT_S
+        self._shown_problems: set[str] = set()
         self._lock = threading.Lock()
         self._closed = False
         self._files: CacheFiles | None = None
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
             self._files = open_pair(Path(folder), _settings(target, decoder))
-            self._note(self._files.records)
+            self._store_records(self._files.records)
             self._files.records = []
         except (OSError, ValueError) as error:
             self._refusal = reason_of(error)
@@ -89,12 +89,12 @@ class DiskCache:
         places = self._places[rows]
         if (places < 0).any():
             with self._lock:
-                problem = self._look(rows, places)
+                problem = self._find_places(rows, places)
             self._warn(problem)
         return places
 
     def add(self, rows: NDArray[np.intp], images: NDArray[Any], picks: NDArray[np.intp]) -> None:
-        """Write copies of images to disk; what goes wrong is told once, and not raised.
+        """Write copies of images to disk; what goes wrong is warned of once, not raised.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class DiskCache:
             for row, pick in zip(self._first[rows], picks, strict=True):
                 if self._places[row] < 0:
                     wanted[int(row)] = images[pick]
-            problem = self._keep(wanted) if wanted else ""
+            problem = self._try_write(wanted) if wanted else ""
         self._warn(problem)
 
     def close(self) -> None:
@@ -123,24 +123,24 @@ class DiskCache:
             self._places = np.full_like(self._places, -1)
             self._images = self._images[:0].copy()
 
-    def _look(self, rows: NDArray[np.intp], places: NDArray[np.intp]) -> str:
+    def _find_places(self, rows: NDArray[np.intp], places: NDArray[np.intp]) -> str:
         """Fill in the places that are missing, where there are any; return what went wrong."""
         if self._files is None:
             return ""
         try:
-            self._note(self._files.new_records())
+            self._store_records(self._files.new_records())
             for i in np.flatnonzero(places < 0):
                 row = int(self._first[rows[i]])
                 if self._places[row] < 0:
-                    self._places[row] = self._believe(row)
+                    self._places[row] = self._verified_place(row)
                 places[i] = self._places[rows[i]] = self._places[row]
         except (OSError, ValueError) as error:
             self._refusal = reason_of(error)
             return self._refusal
         return ""
 
-    def _believe(self, row: int) -> int:
-        """Return the place of a row if its record is true of the file and of the pixels."""
+    def _verified_place(self, row: int) -> int:
+        """Return the place of a row if file and pixels are as its record says, else -1."""
         size, mtime, place, checksum = self._records[row].tolist()
         stamp = _stamp(self._paths[row])
         if (
@@ -161,23 +161,23 @@ class DiskCache:
             self._images = self._files.map(self._images)
         return place < len(self._images)
 
-    def _note(self, records: list[Any]) -> None:
-        """Take over what the manifest says of this data set's files; the last record counts."""
+    def _store_records(self, records: list[Any]) -> None:
+        """Store the manifest's records of this data set's files; the last one of a file counts."""
         latest = {self._rows[path]: rest for path, *rest in records if path in self._rows}
         if latest:
             self._records[list(latest)] = list(latest.values())
 
-    def _keep(self, wanted: dict[int, NDArray[Any]]) -> str:
+    def _try_write(self, wanted: dict[int, NDArray[Any]]) -> str:
         """Write images to disk, by row; return why not."""
         stamps = {row: self._stamps.pop(row, None) or _stamp(self._paths[row]) for row in wanted}
         if self._files is None or self._refusal or self._files.refusal:
             return self._refusal or (self._files.refusal if self._files else "")
         try:
-            with self._files.locked(self._patience_s) as held:
-                # The next batches don't wait for a process that is stopped.
-                self._patience_s = PATIENCE_S if held else 0.0
+            with self._files.locked(self._lock_timeout_s) as held:
+                # Once it took too long, perhaps by a process that is stopped, batches don't wait.
+                self._lock_timeout_s = LOCK_TIMEOUT_S if held else 0.0
                 if not held:
-                    return f"another process has locked it for more than {PATIENCE_S:.0f} s"
+                    return f"another process has locked it for more than {LOCK_TIMEOUT_S:.0f} s"
                 self._write(self._files, wanted, stamps)
         except (OSError, ValueError) as error:
             self._refusal = reason_of(error)
@@ -191,7 +191,7 @@ class DiskCache:
         stamps: dict[int, tuple[int, int] | None],
     ) -> None:
         """Write pixels, then their records; the lock is held."""
-        self._note(files.new_records())
+        self._store_records(files.new_records())
         written: dict[int, int] = {}
         records = []
         first_place = files.free_place()
@@ -206,15 +206,15 @@ class DiskCache:
             records.append([self._paths[row], *stamp, written[row], zlib.crc32(pixels.data)])
         if written:
             files.append(records)
-            self._note(files.new_records())
+            self._store_records(files.new_records())
             if self._is_mapped(max(written.values())):
                 self._places[list(written)] = list(written.values())
 
     def _warn(self, problem: str) -> None:
-        """Tell of each problem once."""
-        if not problem or problem in self._told:
+        """Warn of each problem once."""
+        if not problem or problem in self._shown_problems:
             return
-        self._told.add(problem)
+        self._shown_problems.add(problem)
         kept = int(np.count_nonzero(self._records[:, _PLACE] >= 0))
         count = len(self._rows)
         slot_bytes = self._images.dtype.itemsize * math.prod(self._images.shape[1:])
@@ -244,7 +244,7 @@ def _settings(target: Target, decoder: str) -> dict[str, Any]:
 def _stamp(path: str) -> tuple[int, int] | None:
     """Return the size and the time of change of a file, or None if it has none."""
     try:
-        found = os.stat(path)  # noqa: PTH116
+        status = os.stat(path)  # noqa: PTH116
     except (OSError, ValueError):  # a name with a NUL
         return None
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns

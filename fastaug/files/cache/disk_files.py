@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Another process holds the lock while it writes a batch; when it is stopped, nobody waits for long.
-PATIENCE_S = 5.0
+LOCK_TIMEOUT_S = 5.0
 _LOCK_BYTE = 2**31 - 2  # Windows locks bytes, not files: one that is never written
 _FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
@@ -68,7 +68,7 @@ class CacheFiles:
         self.close.atexit = False
         self._path = folder / f"{stem}.manifest"
         self._manifest, self._pixels = self._open(self._path), -1
-        self._offset, self._torn = 0, False  # where to read on, and whether within a line
+        self._offset, self._is_within_line = 0, False  # where to read on, and whether within a line
         header, *self.records = self.new_records() or [None]
         name = header.get("pixels") if isinstance(header, dict) else None
         if isinstance(name, str) and header == settings | {"pixels": name}:
@@ -101,15 +101,15 @@ class CacheFiles:
         data = _read_at(self._manifest, nbytes, self._offset)
         *lines, rest = data.split(b"\n")
         self._offset += len(data) - len(rest)
-        self._torn = bool(rest)
-        sound = [line[:-9] for line in lines if line[-9:] == b" %08x" % zlib.crc32(line[:-9])]
-        records: list[Any] = json.loads(b"[" + b",".join(sound) + b"]")
+        self._is_within_line = bool(rest)
+        intact = [line[:-9] for line in lines if line[-9:] == b" %08x" % zlib.crc32(line[:-9])]
+        records: list[Any] = json.loads(b"[" + b",".join(intact) + b"]")
         return records
 
     @contextlib.contextmanager
-    def locked(self, patience_s: float) -> Iterator[bool]:
+    def locked(self, timeout_s: float) -> Iterator[bool]:
         """Lock the manifest against other writers; give False if that takes too long."""
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + timeout_s
         while not (held := _try_lock(self._manifest)) and time.monotonic() < deadline:
             time.sleep(0.002)
         try:
@@ -120,7 +120,7 @@ class CacheFiles:
 
     def free_place(self) -> int:
         """Return the first place that nothing was ever written to; the lock is held."""
-        # By its size, not by the lines: one that is damaged now may have been believed before.
+        # By its size, not by the lines: one that is damaged now may have been in use before.
         return -(-os.fstat(self._pixels).st_size // self._slot_bytes)
 
     def write(self, pixels: NDArray[Any], place: int) -> None:
@@ -130,8 +130,8 @@ class CacheFiles:
     def append(self, records: list[Any]) -> None:
         """Append lines to the manifest, in one write; the lock is held."""
         lines = b"".join(map(_line, records))
-        # Someone was killed, or the disk was full, in the middle of a line.
-        data = b"\n" + lines if self._torn else lines
+        # A process was killed, or the disk was full, in the middle of a line.
+        data = b"\n" + lines if self._is_within_line else lines
         _write_at(self._manifest, memoryview(data), os.fstat(self._manifest).st_size)
 
     def map(self, mapped: NDArray[Any]) -> NDArray[Any]:
@@ -158,24 +158,24 @@ def open_pair(folder: Path, settings: dict[str, Any]) -> CacheFiles:
         try:
             files = CacheFiles(folder, stem, settings)
         except FileNotFoundError:
-            _begin(folder, stem, settings, afresh=False)
+            _create_pair(folder, stem, settings, afresh=False)
             continue
         if files.useful:
             return files
-        with files.locked(PATIENCE_S) as held:
+        with files.locked(LOCK_TIMEOUT_S) as held:
             if not held:
                 raise OSError(errno.EBUSY, "another process has locked it, and it can't be read")
             if files.is_current():
-                _begin(folder, stem, settings, afresh=True)
+                _create_pair(folder, stem, settings, afresh=True)
         files.close()
     raise OSError(errno.EBUSY, "its files come and go")
 
 
-def _begin(folder: Path, stem: str, settings: dict[str, Any], *, afresh: bool) -> None:
+def _create_pair(folder: Path, stem: str, settings: dict[str, Any], *, afresh: bool) -> None:
     """Make an empty pixel file and a manifest, which gets its name when it is complete."""
     token = secrets.token_hex(4)
     pixels, draft = (folder / f"{stem}-{token}.{kind}" for kind in ("pixels", "draft"))
-    placed = False
+    published = False
     try:
         _create(pixels, b"")
         _create(draft, _line(settings | {"pixels": pixels.name}))
@@ -185,14 +185,14 @@ def _begin(folder: Path, stem: str, settings: dict[str, Any], *, afresh: bool) -
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime <= oldest:
                     path.unlink()
-        placed = _place(draft, folder / f"{stem}.manifest", afresh)
+        published = _publish(draft, folder / f"{stem}.manifest", afresh)
     finally:
-        for path in (draft,) if placed else (draft, pixels):
+        for path in (draft,) if published else (draft, pixels):
             with contextlib.suppress(OSError):
                 path.unlink()
 
 
-def _place(draft: Path, manifest: Path, afresh: bool) -> bool:
+def _publish(draft: Path, manifest: Path, afresh: bool) -> bool:
     """Give a manifest its name; return False where another process was faster."""
     if not afresh:
         try:

@@ -85,7 +85,7 @@ class MemoryStore:
         self.refusal = ""  # why there is no room for another image
         self.warned = False
         self._slots: NDArray[Any] | None = None
-        self._paid = [0]  # places, shared with what gives them back
+        self._paid_places = [0]  # how many; a list, shared with what gives their bytes back
         self._places: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -130,7 +130,7 @@ class MemoryStore:
         """Whether a place is there and paid for."""
         if self._slots is None:
             self._reserve(files)
-        if place < self._paid[0]:
+        if place < self._paid_places[0]:
             return True  # paid for by an attempt that a Ctrl-C ended
         if not self.refusal:
             if place >= len(self.images) and self.budget.left >= self.slot_bytes:
@@ -139,7 +139,7 @@ class MemoryStore:
                 self.refusal = f"cache_bytes={self.budget.nbytes:,} is used up"
         if self.refusal:
             return False
-        self._paid[0] += 1
+        self._paid_places[0] += 1
         return True
 
     def _reserve(self, files: int) -> None:
@@ -159,7 +159,7 @@ class MemoryStore:
                 continue
             self.refusal = ""
             # The memory, not the store: an array over it may outlive both store and caches.
-            give_back = partial(_give_back, self.budget, self._paid, self.slot_bytes)
+            give_back = partial(_give_back, self.budget, self._paid_places, self.slot_bytes)
             weakref.finalize(memory, give_back).atexit = False
             self._slots = np.frombuffer(memory, self.dtype).reshape(places, *self.slot_shape)
             images = self._slots.view()

@@ -25,8 +25,8 @@ from fastaug.files.target import Target
 
 _PARENT_CHECK_S = 1.0  # how often a worker looks whether its parent is still there
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-# Decoding gives way to the kernels of the parent, for which everybody waits in the end: on two
-# cores 2,900 images of 299x299 a second instead of 2,650.
+# The parent's kernels come last and hold up each batch, so they get the cores first: on two cores
+# 2,900 images of 299x299 a second instead of 2,650.
 _NICENESS = 10
 
 
@@ -74,7 +74,7 @@ def _end_with_parent(parent: int) -> None:
 
 def main(number: int, parent: int) -> None:
     """Run decode process `number`; `parent` is the process that must stay alive."""
-    # Ctrl-C is the parent's business.
+    # Only the parent handles Ctrl-C.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":  # the only way that ends a stopped process, too
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -38,8 +38,8 @@ from fastaug.files.decoders.supervisor import (
 )
 from fastaug.files.target import Target
 
-# Files of a task: enough to make a hand-over (about 0.1 ms) small beside the decoding (about 0.3 ms
-# a photo), and few enough to keep what is decoded in the cache until it is taken over.
+# Files of a task: enough for its messages (about 0.1 ms) to be little beside the decoding (about
+# 0.3 ms a photo), and few enough for the decoded images to be in the cache when they are copied.
 _TASK_FILES, _TASK_NBYTES = 8, 2**23
 # Slots have room for photos of 500x500 that are made smaller, but not for those of a camera.
 _ROOMY_NBYTES, _ROOMY_FACTOR = 800_000, 4
@@ -101,7 +101,7 @@ class DecodePool:
             resize or _copy,
             stats or Counters(),
         )
-        self._told: set[str] = set()
+        self._shown_notices: set[str] = set()
         self._finalizer = weakref.finalize(self, _close, self._supervisor, memory)
 
     def submit(self, paths: Sequence[str]) -> Ticket:
@@ -110,8 +110,8 @@ class DecodePool:
         supervisor = self._supervisor
         supervisor.start(self._workers)
         with supervisor.lock:
-            self._wait_until(lambda: supervisor.free)
-            ticket, count = Ticket(paths, supervisor.free.pop(), len(paths)), len(paths)
+            self._wait_until(lambda: supervisor.free_memories)
+            ticket, count = Ticket(paths, supervisor.free_memories.pop(), len(paths)), len(paths)
             size = max(1, min(supervisor.task_files, -(-count // self._workers)))
             supervisor.tasks.extend(
                 Task(ticket, start, min(start + size, count)) for start in range(0, count, size)
@@ -150,7 +150,7 @@ class DecodePool:
     @property
     def places(self) -> int:
         """How many more batches can be submitted without waiting."""
-        return len(self._supervisor.free)
+        return len(self._supervisor.free_memories)
 
     def close(self) -> None:
         """Stop all processes and free the memory."""
@@ -169,22 +169,22 @@ class DecodePool:
             raise RuntimeError("the iterator is closed")
 
     def _wait_until(self, ready: Callable[[], object]) -> None:
-        """Wait, with the lock held, as long as workers get on."""
+        """Wait, with the lock held, until `ready`; TimeoutError if workers make no progress."""
         supervisor = self._supervisor
         supervisor.retry()
-        look_s = min(self._timeout / 10, 1.0)
+        poll_s = min(self._timeout / 10, 1.0)
         stalled_s, progress, before = 0.0, supervisor.progress(), time.monotonic()
         while not (ready() or supervisor.failure or supervisor.closed):
             if stalled_s >= self._timeout:
-                files = ", ".join(map(repr, supervisor.being_read())) or "none"
+                files = ", ".join(map(repr, supervisor.files_being_read())) or "none"
                 supervisor.interrupt()
                 raise TimeoutError(
                     f"no image was decoded for timeout={self._timeout} s; being read: {files}"
                 )
-            supervisor.changed.wait(look_s)
+            supervisor.changed.wait(poll_s)
             now = time.monotonic()
             # A machine that was suspended in between did not stall for all that time.
-            stalled_s += min(now - before, 2 * look_s)
+            stalled_s += min(now - before, 2 * poll_s)
             if supervisor.progress() != progress:
                 stalled_s, progress = 0.0, supervisor.progress()
             before = now
@@ -193,11 +193,11 @@ class DecodePool:
             raise WorkerError(supervisor.failure)
 
     def _report(self) -> None:
-        """Warn, once, of the workers that ended since the last call, and of what they noticed."""
+        """Warn of the workers that ended since the last call, and once of each of their notices."""
         with self._supervisor.lock:
             ends = Counter(self._supervisor.take_ends())
-            notices = self._supervisor.notices.keys() - self._told
-            self._told |= notices
+            notices = self._supervisor.notices.keys() - self._shown_notices
+            self._shown_notices |= notices
         if ends:
             what = ", ".join(f"{count} {end}" for end, count in ends.items())
             warnings.warn(

@@ -18,10 +18,10 @@ _BOOTSTRAP = (
     "main({number}, {parent})"
 )
 
-# Ctrl-C in a terminal goes to the whole process group; it is the parent's business.  A session of
-# its own would do, too, but Linux shares the cores out among sessions first: `os.nice` in the
-# worker would not count beside the parent, whose kernels then waited for a core.
-_APART: dict[str, Any] = (
+# Ctrl-C in a terminal goes to the whole process group, and only the parent should handle it.  A
+# session of its own would do, too, but Linux divides the cores among sessions first: `os.nice` in
+# the worker would then have no effect, and the parent's kernels would wait for a core.
+_OWN_GROUP: dict[str, Any] = (
     {"process_group": 0} if sys.version_info >= (3, 11) else {"start_new_session": True}
 )
 
@@ -46,17 +46,17 @@ class DecoderProcess:
             pass_fds=descriptors,
             # NumPy would start a thread for every core, and decoding uses none of them.
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-            **_APART,
+            **_OWN_GROUP,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self._requests, self._replies = self.process.stdin, self.process.stdout
         self.ready = False
-        self.interrupted = False  # killed by us, over nobody's fault
-        self.told = False  # whether the consumer hears of its end already
+        self.interrupted = False  # killed by us: that is no failure
+        self.end_reported = False  # whether its end is in `Supervisor.ends` already
 
-    def greet(self, setup: dict[str, Any]) -> None:
+    def set_up(self, setup: dict[str, Any]) -> None:
         """Send the setup and wait for the worker to be ready."""
         write_frame(self._requests.fileno(), setup)
         read_frame(self._replies.fileno())
@@ -77,9 +77,9 @@ class DecoderProcess:
         self.process.wait()
         self._requests.close()
         self._replies.close()
-        return self.end()
+        return self.describe_end()
 
-    def end(self) -> str:
+    def describe_end(self) -> str:
         """Say how the process ended; nothing if it runs."""
         code = self.process.poll()
         if code is None:

@@ -1,4 +1,4 @@
-"""What looks after the decode processes: one thread of the parent for each.
+"""Supervision of the decode processes: one thread of the parent for each.
 
 A thread starts its worker, gives it tasks, takes over what it has decoded, and starts it again when
 it dies.  A worker has slots for two tasks in the shared memory: it decodes one while the other is
@@ -8,8 +8,8 @@ taken over.
     thread   send 1, 2   [take over 1] send 3 [take over 2] send 4 ...
 
 Every worker has pipes of its own, and no lock or queue is shared between processes, so that a
-killed one blocks nobody.  Before each file a worker notes the slot in shared memory: so it is known
-which file a dead one was at, and all others of its tasks are simply read again.  Knows no numba, no
+killed one blocks nobody.  Before each file a worker notes its slot in shared memory: that tells
+which file a dead worker was at; all other files of its tasks are read again.  Knows no numba, no
 keras.
 """
 
@@ -32,7 +32,7 @@ from fastaug.files.decoders.process import DecoderProcess
 from fastaug.files.decoders.slots import Slots
 
 TASKS_OF_A_WORKER = 2
-_STARTS_LOST = 10  # workers killed in a row before they were ready, until that is an error
+_MAX_FAILED_STARTS = 10  # so many workers killed in a row before they were ready are an error
 _JOIN_S = 5.0
 
 PickPixels: TypeAlias = Callable[[NDArray[np.uint8], NDArray[np.int32], NDArray[Any]], None]
@@ -46,7 +46,7 @@ class Ticket:
     memory: NDArray[Any]
     remaining: int
     errors: dict[int, DecodeError] = field(default_factory=dict)  # by number in the batch
-    blamed: set[int] = field(default_factory=set)  # files over which one worker has died
+    crash_files: set[int] = field(default_factory=set)  # files at which one worker has died
     released: bool = False
 
     @property
@@ -83,7 +83,7 @@ class Supervisor:
     Parameters
     ----------
     setup
-        What `child.py` wants to know.
+        The first message to `child.py`.
     descriptors
         Open files that workers inherit.
     slots
@@ -114,26 +114,26 @@ class Supervisor:
         # Entered by itself, in C: Condition's own `with` is Python, in which a Ctrl-C can hit.
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
-        self.free = list(memories)
+        self.free_memories = list(memories)
         self.tasks: deque[Task] = deque()
         self.workers: dict[int, DecoderProcess] = {}
-        self.busy: dict[int, deque[Task]] = {}  # for each thread, what its worker has to do
-        self.ends: list[str] = []  # how workers ended, until the consumer was told
-        self.notices: dict[str, str] = {}  # what else it should hear, and the first file with it
+        self.worker_tasks: dict[int, deque[Task]] = {}  # by number of the thread and its worker
+        self.ends: list[str] = []  # how workers ended, until `take_ends`
+        self.notices: dict[str, str] = {}  # from notices about files to the first file with each
         self.failure: str | None = None  # why workers can't be started; stops all threads
         self.closed = False
         self.owner = os.getpid()
         self._threads: list[threading.Thread] = []
-        self._starts_lost = 0
+        self._failed_starts = 0
         self._tasks_done = 0
 
     def start(self, count: int) -> None:
         """Start the threads, unless they run."""
         with self.lock:
             for number in range(len(self._threads), count):
-                self.busy[number] = deque()
+                self.worker_tasks[number] = deque()
                 name = f"fastaug-decode-{number}"
-                thread = threading.Thread(None, self._tend, name, (number,), daemon=True)
+                thread = threading.Thread(None, self._run_worker, name, (number,), daemon=True)
                 thread.start()
                 self._threads.append(thread)
 
@@ -145,27 +145,27 @@ class Supervisor:
                 self.changed.notify_all()
 
     def progress(self) -> object:
-        """Return something that changes whenever a worker gets on."""
+        """Return a value that changes whenever a worker begins a file or ends a task."""
         return self._tasks_done, self._slots.notes.tobytes()
 
-    def being_read(self) -> list[str]:
+    def files_being_read(self) -> list[str]:
         """Return the files that busy workers are at; all of a task that was not begun."""
-        found: list[str] = []
-        for number, tasks in self.busy.items():
+        paths: list[str] = []
+        for number, tasks in self.worker_tasks.items():
             if not tasks:
                 continue
             task, file = self._file_of(number)
             if file < 0:
-                found += tasks[0].ticket.paths[tasks[0].start : tasks[0].stop]
+                paths += tasks[0].ticket.paths[tasks[0].start : tasks[0].stop]
             elif task is not None:
-                found.append(task.ticket.paths[file])
-        return found
+                paths.append(task.ticket.paths[file])
+        return paths
 
     def interrupt(self) -> None:
         """Kill the workers that are busy, so that their threads go on."""
         with self.lock:
             for number, worker in self.workers.items():
-                if self.busy[number]:
+                if self.worker_tasks[number]:
                     worker.interrupted = True
                     worker.process.kill()
 
@@ -173,9 +173,13 @@ class Supervisor:
         """Return how workers ended since the last call; with one, all that have ended by now."""
         with self.lock:
             for worker in self.workers.values() if self.ends else ():
-                if worker.ready and not (worker.told or worker.interrupted) and worker.end():
-                    worker.told = True
-                    self.ends.append(worker.end())
+                if (
+                    worker.ready
+                    and not (worker.end_reported or worker.interrupted)
+                    and worker.describe_end()
+                ):
+                    worker.end_reported = True
+                    self.ends.append(worker.describe_end())
             ends, self.ends = self.ends, []
         return ends
 
@@ -207,33 +211,33 @@ class Supervisor:
         slots = self._slots  # copies of nothing let the shared memory go
         self._slots = Slots(slots.notes.copy(), slots.sizes[:0].copy(), slots.pixels[:0].copy())
 
-    def _tend(self, number: int) -> None:
-        """Look after one worker until the supervisor is closed: the body of a thread."""
+    def _run_worker(self, number: int) -> None:
+        """Keep one worker at work until the supervisor is closed: the body of a thread."""
         worker: DecoderProcess | None = None
         while not self.closed:
             try:
                 while (task := self._next_task(number)) is not None:
                     if worker is None:
                         worker = DecoderProcess(number, self._descriptors)
-                        self._enlist(number, worker)
+                        self._register(number, worker)
                     worker.send(task.files())
-                if worker is not None and self.busy[number]:
+                if worker is not None and self.worker_tasks[number]:
                     self._finish_task(number, worker.receive())
-            # Whatever it is, the consumer must hear of it and this thread must go on.
+            # Whatever it is, it must reach the consumer, and this thread must go on.
             except Exception as error:
-                self._lose(number, worker, error)
+                self._discard_worker(number, worker, error)
                 worker = None
         if worker is not None:
             worker.close()
 
     def _next_task(self, number: int) -> Task | None:
         """Take a task if there is one for this worker; wait for it if that has nothing to do."""
-        tasks = self.busy[number]
+        tasks = self.worker_tasks[number]
         with self.lock:
             if not tasks:
                 self.changed.wait_for(lambda: (self.tasks and not self.failure) or self.closed)
-            # A second one is left to those that have none.
-            idle = sum(not others for others in self.busy.values())
+            # A worker with a task leaves the others to those that have none.
+            idle = sum(not others for others in self.worker_tasks.values())
             if self.closed or self.failure or (tasks and len(self.tasks) <= idle):
                 return None
             if len(tasks) == TASKS_OF_A_WORKER:
@@ -244,19 +248,19 @@ class Supervisor:
             tasks.append(task)
             return task
 
-    def _enlist(self, number: int, worker: DecoderProcess) -> None:
-        """Make a new worker known to those who may kill it, and wait until it is ready."""
+    def _register(self, number: int, worker: DecoderProcess) -> None:
+        """List a new worker, so that it can be killed, and wait until it is ready."""
         with self.lock:
             self.workers[number] = worker
             self._slots.notes[number] = 0
             if self.closed:
                 worker.process.kill()
-        worker.greet(self._setup)
-        self._starts_lost = 0
+        worker.set_up(self._setup)
+        self._failed_starts = 0
 
     def _finish_task(self, number: int, reply: dict[str, Any]) -> None:
-        """Take over what a worker has decoded, and note what it says."""
-        task = self.busy[number][0]
+        """Take over the images that a worker has decoded, and its errors and notices."""
+        task = self.worker_tasks[number][0]
         ticket = task.ticket
         started = time.perf_counter()
         if not ticket.released:
@@ -265,11 +269,11 @@ class Supervisor:
             try:
                 self._pick_pixels(self._slots.pixels[slots], self._slots.sizes[slots], images)
             except Exception as error:
-                # Nobody's files are to blame, and to try again would not help.
+                # That is no fault of a file or a worker, and to try again would not help.
                 self.workers[number].interrupted = True
                 self.failure = f"decoded images can't be copied: {error!r}"
                 raise
-        lasted = time.perf_counter() - started
+        handover_s = time.perf_counter() - started
         with self.lock:
             for slot, reason in reply["reasons"]:
                 file = task.number_of(slot)
@@ -277,21 +281,21 @@ class Supervisor:
             for slot, notice in reply["notices"]:
                 self.notices.setdefault(notice, ticket.paths[task.number_of(slot)])
             decoded = len(task) - len(reply["reasons"])
-            self._stats.add(decoded=decoded, decode_s=reply["seconds"], handover_s=lasted)
+            self._stats.add(decoded=decoded, decode_s=reply["seconds"], handover_s=handover_s)
             self._tasks_done += 1
-            self.busy[number].popleft()
+            self.worker_tasks[number].popleft()
             self._finish(ticket, len(task))
 
-    def _lose(self, number: int, worker: DecoderProcess | None, error: Exception) -> None:
-        """End a worker and put its tasks back."""
+    def _discard_worker(self, number: int, worker: DecoderProcess | None, error: Exception) -> None:
+        """End a worker, for another one to be started, and put its tasks back."""
         end = f"failed: {error}" if worker is None else worker.close()
         with self.lock:
             self.workers.pop(number, None)
             if self.closed:
                 return
             if worker is None or not worker.interrupted:
-                self._take_note(number, worker, end)
-            tasks = self.busy[number]
+                self._record_end(number, worker, end)
+            tasks = self.worker_tasks[number]
             while tasks:
                 task = tasks.pop()
                 if task.ticket.released:
@@ -300,26 +304,26 @@ class Supervisor:
                     self.tasks.appendleft(task)
             self.changed.notify_all()
 
-    def _take_note(self, number: int, worker: DecoderProcess | None, end: str) -> None:
-        """Write down a death that was not our doing, and name a file that is guilty of two."""
+    def _record_end(self, number: int, worker: DecoderProcess | None, end: str) -> None:
+        """Record that a worker ended by itself; a file at which two have ended is an error."""
         if worker is None or not worker.ready:
-            self._starts_lost += 1
+            self._failed_starts += 1
             killed = worker is not None and worker.process.returncode < 0
-            if not killed or self._starts_lost >= _STARTS_LOST:
+            if not killed or self._failed_starts >= _MAX_FAILED_STARTS:
                 self.failure = (
                     f"a decode process could not start: it {end}; what it printed on stderr "
                     "may say why, and workers=0 decodes without processes"
                 )
                 return
-        if worker is None or not worker.told:
+        if worker is None or not worker.end_reported:
             self.ends.append(end)
         self._stats.add(workers_restarted=1)
         task, file = self._file_of(number)
         if task is None:
             return
         ticket = task.ticket
-        if file not in ticket.blamed:
-            ticket.blamed.add(file)
+        if file not in ticket.crash_files:
+            ticket.crash_files.add(file)
             return
         reason = f"its decode process {end}, and so did another one before"
         ticket.errors[file] = DecodeError(ticket.paths[file], reason)
@@ -328,14 +332,14 @@ class Supervisor:
     def _file_of(self, number: int) -> tuple[Task | None, int]:
         """Return the task and the number in its batch of the file that a worker is at, or -1."""
         slot = int(self._slots.notes[number]) - 1
-        for task in self.busy[number]:
+        for task in self.worker_tasks[number]:
             if (file := task.number_of(slot)) >= 0:
                 return task, file
         return None, -1
 
     def _leave_out(self, number: int, task: Task, file: int) -> None:
         """Take a file out of a task, which becomes two."""
-        tasks = self.busy[number]
+        tasks = self.worker_tasks[number]
         place = tasks.index(task)
         tasks.insert(place + 1, Task(task.ticket, file + 1, task.stop))
         task.stop = file
@@ -345,5 +349,5 @@ class Supervisor:
         """Note that so many files of a ticket are done with."""
         ticket.remaining -= count
         if ticket.released and not ticket.remaining:
-            self.free.append(ticket.memory)
+            self.free_memories.append(ticket.memory)
         self.changed.notify_all()
