@@ -239,10 +239,8 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
                 following(self._last_position or position, len(self)),
             )
             self._last_position = position
-        requested, deliveries = (
-            perf_counter(),
-            self._deliveries,
-        )  # which another thread may take away
+        deliveries = self._deliveries  # which another thread may take away
+        requested = perf_counter()
         batch = in_tuples(self._take(position))
         if deliveries is not None:
             deliveries.append(Delivery(requested, perf_counter(), threading.get_ident()))
