@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.checks import listed
-from fastaug.pixels.layout import Array
 
-Function: TypeAlias = Callable[[Array], Array]
+Function: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ class batched:  # noqa: N801 - used as a decorator
         self.__name__ = getattr(function, "__name__", repr(function))
         self.__doc__ = getattr(function, "__doc__", None)
 
-    def __call__(self, images: Array) -> Array:
+    def __call__(self, images: NDArray[Any]) -> NDArray[Any]:
         """Call the function."""
         return self.function(images)
 
@@ -152,7 +151,7 @@ def is_called(function: Any, channels: int, data_format: str) -> bool:
     return function is not None and fused_mode(function, channels, data_format) is None
 
 
-def apply_mode(mode: Mode, x: Array, channel_axis: int) -> Array:
+def apply_mode(mode: Mode, x: NDArray[Any], channel_axis: int) -> NDArray[Any]:
     """Do to an image or a batch, float, what a mode does, in place, in plain NumPy."""
     if mode.reverse_channels:
         x = np.flip(x, channel_axis)
@@ -166,7 +165,7 @@ def apply_mode(mode: Mode, x: Array, channel_axis: int) -> Array:
 
 
 def call_function(
-    function: Function, batch: Array, channel_axis: int, samples: NDArray[np.intp]
+    function: Function, batch: NDArray[Any], channel_axis: int, samples: NDArray[np.intp]
 ) -> None:
     """Call the user's function on every image, or on the batch, and keep what it returns.
 
@@ -193,7 +192,7 @@ def call_function(
         _call(function, image, channel_axis, sample)
 
 
-def _call(function: Function, values: Array, channel_axis: int, what: Any) -> None:
+def _call(function: Function, values: NDArray[Any], channel_axis: int, what: Any) -> None:
     try:
         returned = function(values)
         result = np.asarray(returned)

@@ -84,7 +84,8 @@ def test_memory_of_the_machine_and_of_this_process():
         time.sleep(0.3)
     memory = monitor.frame()["memory_main"]
     assert memory.max() - memory.min() == pytest.approx(held.nbytes / 1e6, rel=0.2)
-    assert monitor.summary()["memory_max"] > memory.max()
+    # Not more than of this process: that counts pages of files too, which belong to nobody.
+    assert monitor.summary()["memory_max"] > held.nbytes / 1e6
 
 
 def test_disk_reads_are_those_between_two_samples(monkeypatch):
