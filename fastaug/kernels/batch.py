@@ -83,8 +83,8 @@ class Scratch(NamedTuple):
 
 
 @inlined
-def make_scratch(layout, operands, direct):
-    """Allocate a thread's scratch memory."""
+def make_scratch(layout, operands, direct, sums):
+    """Allocate a thread's scratch memory, but for `sums`, (height,) float64."""
     height, width, channels = shape_of(layout)
     dtype = operands.dtype
     count = rows_of_a_band(layout) * width + 1
@@ -101,7 +101,7 @@ def make_scratch(layout, operands, direct):
         np.empty(0 if direct else height * width * channels, dtype),
         np.empty(width * channels, dtype),
         np.empty(width * channels, dtype),
-        np.empty(height, np.float64),
+        sums,
         band,
     )
 
@@ -192,30 +192,28 @@ def change_rows(plan, i, layout, low, high, values, first, last):
 
 
 @inlined
-def make_bands(image, source, plan, i, layout, finish, scratch, sums, plain, values, first, last):
-    """Make rows, a band at a time; do all steps to each band, or note its extremes."""
+def make_bands(
+    image, source, plan, i, layout, finish, scratch, plain, made, limits, values, first, last
+):
+    """Make rows, a band at a time, and do all steps to each.
+
+    Where steps need the image's extremes, these are only noted; once they are known, as `limits`,
+    and the rows are `made`, a second call does the steps.  (Two loops would compile twice.)
+    """
     size = rows_of_a_band(layout)
-    nothing = values.dtype.type(0)
-    if plan.extremes:
+    low, high = limits
+    noting = plan.extremes and not made
+    if noting:
         clear_extremes(scratch.lows, scratch.highs)
     for begin in range(first, last, size):
         end = min(begin + size, last)
-        move(image, source, plan, i, layout, scratch.band, plain, values, begin, end)
-        if plan.extremes:
+        if not made:
+            move(image, source, plan, i, layout, scratch.band, plain, values, begin, end)
+        if noting:
             widen_extremes(values, begin, end, scratch.lows, scratch.highs)
         else:
-            change_rows(plan, i, layout, nothing, nothing, values, begin, end)
-            settle(layout, finish, sums, values, begin, end)
-
-
-@inlined
-def adjust(plan, i, layout, finish, low, high, sums, values, first, last):
-    """Do all steps to the rows of an image from `low` to `high`, a band at a time."""
-    size = rows_of_a_band(layout)
-    for begin in range(first, last, size):
-        end = min(begin + size, last)
-        change_rows(plan, i, layout, low, high, values, begin, end)
-        settle(layout, finish, sums, values, begin, end)
+            change_rows(plan, i, layout, low, high, values, begin, end)
+            settle(layout, finish, scratch.sums, values, begin, end)
 
 
 @inlined
@@ -245,17 +243,21 @@ def sample(layout, finish, sums, values):
 def augment_image(image, plan, i, layout, finish, scratch, plain, out):
     """Do one image, all of its rows in this thread."""
     height, shape, planar = layout.height, shape_of(layout), layout.planar
-    source, sums = scratch.source, scratch.sums
+    source = scratch.source
     direct = is_direct(source, out, planar)
     values = choose_place(direct, scratch.values, out)
     if plan.moved[i]:
         source_shape = source_shape_of(layout)
         copy_rows(image, (False, False), source_shape, planar, source, 0, layout.source_height)
-    make_bands(image, source, plan, i, layout, finish, scratch, sums, plain, values, 0, height)
-    if plan.extremes:
-        low, high = extremes(scratch.lows, scratch.highs)
-        adjust(plan, i, layout, finish, low, high, sums, values, 0, height)
-    sample(layout, finish, sums, values)
+    limits = values.dtype.type(0), values.dtype.type(0)
+    for turn in range(2 if plan.extremes else 1):
+        made = turn == 1
+        if made:
+            limits = extremes(scratch.lows, scratch.highs)
+        make_bands(
+            image, source, plan, i, layout, finish, scratch, plain, made, limits, values, 0, height
+        )
+    sample(layout, finish, scratch.sums, values)
     if not direct:
         store_rows(values, shape, planar, out, 0, height)
 
@@ -283,7 +285,7 @@ def augment_images(images, chosen, plan, layout, finish, plain, out, threads):
     count = len(chosen)
     for share in prange(threads):
         direct = is_direct(finish.operands, out, layout.planar)
-        scratch = make_scratch(layout, finish.operands, direct)
+        scratch = make_scratch(layout, finish.operands, direct, np.empty(layout.height))
         for i in range(count * share // threads, count * (share + 1) // threads):
             augment_image(images[chosen[i]], plan, i, layout, finish, scratch, plain, out[i])
 
@@ -297,7 +299,7 @@ def finish_images(images, layout, finish, out, threads):
     count, height = len(images), layout.height
     for share in prange(threads):
         direct = is_direct(finish.operands, out, layout.planar)
-        scratch = make_scratch(layout, finish.operands, direct)
+        scratch = make_scratch(layout, finish.operands, direct, np.empty(layout.height))
         for i in range(count * share // threads, count * (share + 1) // threads):
             values = choose_place(direct, scratch.values, out[i])
             shape = shape_of(layout)
@@ -316,8 +318,9 @@ def augment_blocks(images, chosen, plan, layout, finish, plain, out):
     blocks = (height + _ROWS_OF_A_BLOCK - 1) // _ROWS_OF_A_BLOCK
     source_blocks = (source_height + _ROWS_OF_A_BLOCK - 1) // _ROWS_OF_A_BLOCK
     direct = is_direct(finish.operands, out, planar)
-    shared = make_scratch(layout, finish.operands, direct)
-    source, sums = shared.source, shared.sums
+    sums = np.empty(height)
+    shared = make_scratch(layout, finish.operands, direct, sums)
+    source = shared.source
     lows, highs = np.empty(blocks, source.dtype), np.empty(blocks, source.dtype)
     sampled = finish.sample_center or finish.sample_normalize
     for i in range(len(chosen)):
@@ -327,19 +330,32 @@ def augment_blocks(images, chosen, plan, layout, finish, plain, out):
             first = block * _ROWS_OF_A_BLOCK
             last = min(first + _ROWS_OF_A_BLOCK, source_height)
             copy_rows(image, (False, False), source_shape_of(layout), planar, source, first, last)
-        for block in prange(blocks):
-            first = block * _ROWS_OF_A_BLOCK
-            last = min(first + _ROWS_OF_A_BLOCK, height)
-            scratch = make_scratch(Layout(0, width, channels, False, 0, 0), finish.operands, True)
-            make_bands(
-                image, source, plan, i, layout, finish, scratch, sums, plain, values, first, last
-            )
-            lows[block], highs[block] = extremes(scratch.lows, scratch.highs)
-        low, high = extremes(lows, highs)
-        for block in prange(blocks if plan.extremes else 0):
-            first = block * _ROWS_OF_A_BLOCK
-            last = min(first + _ROWS_OF_A_BLOCK, height)
-            adjust(plan, i, layout, finish, low, high, sums, values, first, last)
+        limits = values.dtype.type(0), values.dtype.type(0)
+        for turn in range(2 if plan.extremes else 1):
+            made = turn == 1
+            for block in prange(blocks):
+                first = block * _ROWS_OF_A_BLOCK
+                last = min(first + _ROWS_OF_A_BLOCK, height)
+                scratch = make_scratch(
+                    Layout(0, width, channels, False, 0, 0), finish.operands, True, sums
+                )
+                make_bands(
+                    image,
+                    source,
+                    plan,
+                    i,
+                    layout,
+                    finish,
+                    scratch,
+                    plain,
+                    made,
+                    limits,
+                    values,
+                    first,
+                    last,
+                )
+                lows[block], highs[block] = extremes(scratch.lows, scratch.highs)
+            limits = extremes(lows, highs)
         mean = total(sums) / values.size
         for block in prange(blocks if sampled else 0):
             first = block * _ROWS_OF_A_BLOCK

@@ -42,11 +42,13 @@ class Band(NamedTuple):
 def locate(pull, flips, size, ys, xs, first, last):
     """Put the coordinates of rows of output pixels into `ys` and `xs`.
 
-    Returns whether they are projected, that is divided by a third coordinate.
+    Returns whether they are projected, that is divided by a third coordinate; where that is 0 they
+    are (0, 0).
     """
     height, width = size
     col_y, col_x = pull[0, 1], pull[1, 1]
     left, step = (width - 1.0, -1.0) if flips[1] else (0.0, 1.0)
+    projective = is_projective(pull)
     for row in range(first, last):
         origin, start = height - 1 - row if flips[0] else row, (row - first) * width
         # SciPy's order of the sum: with another, round angles put whole pixels elsewhere.
@@ -56,25 +58,14 @@ def locate(pull, flips, size, ys, xs, first, last):
             source_col = left + step * np.float64(np.int32(col))
             ys[np.uintp(start + col)] = row_y + source_col * col_y
             xs[np.uintp(start + col)] = row_x + source_col * col_x
-    projective = is_projective(pull)
-    if projective:
-        project(pull, flips, size, ys, xs, first, last)
+        if projective:
+            row_w = pull[2, 2] + origin * pull[2, 0]
+            for col in range(width):
+                w = row_w + (left + step * np.float64(np.int32(col))) * pull[2, 1]
+                y, x = ys[np.uintp(start + col)] / w, xs[np.uintp(start + col)] / w
+                ys[np.uintp(start + col)] = y if w != 0.0 else 0.0
+                xs[np.uintp(start + col)] = x if w != 0.0 else 0.0
     return projective
-
-
-@inner
-def project(pull, flips, size, ys, xs, first, last):
-    """Divide the coordinates of rows by the third one; where that is 0, go to (0, 0)."""
-    height, width = size
-    left, step = (width - 1.0, -1.0) if flips[1] else (0.0, 1.0)
-    for row in range(first, last):
-        origin, start = height - 1 - row if flips[0] else row, (row - first) * width
-        row_w = pull[2, 2] + origin * pull[2, 0]
-        for col in range(width):
-            w = row_w + (left + step * np.float64(np.int32(col))) * pull[2, 1]
-            y, x = ys[np.uintp(start + col)] / w, xs[np.uintp(start + col)] / w
-            ys[np.uintp(start + col)] = y if w != 0.0 else 0.0
-            xs[np.uintp(start + col)] = x if w != 0.0 else 0.0
 
 
 @inner

@@ -106,7 +106,7 @@ def sample_pixel(source, shape, y, x, order, out, start):
         out[np.uintp(start + channel)] = value
 
 
-@inner
+@inlined
 def is_projective(pull):
     """Tell whether positions are divided by a third coordinate, which is 1 otherwise."""
     return pull[2, 0] != 0.0 or pull[2, 1] != 0.0 or pull[2, 2] != 1.0
