@@ -39,6 +39,7 @@ from fastaug.pixels.layout import (
 from fastaug.pixels.preprocessing import call_function
 from fastaug.pixels.spline import warp_spline
 from fastaug.pixels.standardization import Standardization
+from fastaug.transforms.base import Numbers, Repaints
 from fastaug.transforms.geometry import Pull, still
 from fastaug.transforms.policy import Drawn
 
@@ -110,6 +111,8 @@ def make_batch(
     ------
     ValueError
         If `preprocessing_function` returns something that is no image of the same size.
+    TypeError
+        If a transform gives new images instead of changing the ones that it gets.
     """
     work = _Work(recipe, buffers or BatchBuffers(), pace or Pace())
     shape = resized(images.shape[1:], drawn.pull.size, recipe.data_format)
@@ -126,7 +129,7 @@ def make_batch(
             nothing = _nothing(working)
             batch = _augment(work, threads, images, rows, drawn, nothing, working)
             for transform, numbers in drawn.passes:
-                transform.apply(channels_last(batch, recipe.data_format), numbers)
+                _repaint(transform, channels_last(batch, recipe.data_format), numbers)
             if function is not None:
                 axis = -3 if recipe.data_format == "channels_first" else -1
                 with (stats or Counters()).timing("function_s"):
@@ -136,6 +139,16 @@ def make_batch(
             batch = _whiten(batch, whitening, work.buffers)
             batch = _finished(work, threads, batch, _nothing(working), recipe.dtype)
     return batch
+
+
+def _repaint(transform: Repaints, images: Array, numbers: Numbers) -> None:
+    """Let a transform change images in place; new ones would be lost without a word."""
+    given: Any = transform.apply(images, numbers)  # type: ignore[func-returns-value]
+    if given is not None and given is not images:
+        raise TypeError(
+            f"{type(transform).__name__}.apply(...) must change its images in place and return "
+            f"None; it returned {type(given).__name__}"
+        )
 
 
 def transform_images(recipe: Recipe, images: Array, rows: NDArray[np.intp], drawn: Drawn) -> Array:

@@ -458,6 +458,22 @@ def test_repaints_get_finished_colours_with_the_channels_behind(data_format):
     np.testing.assert_array_equal(batch, expected / 4)
 
 
+class Copy(Smear):
+    """As users of NumPy might write it."""
+
+    def apply(self, images, numbers):
+        return images + 1
+
+
+def test_repaint_that_returns_new_images_is_an_error():
+    batches = Generator(transforms=[Copy()]).flow(make_images(2, 5, 7, 3), batch_size=2)
+    with (
+        batches,
+        pytest.raises(TypeError, match=r"Copy.apply\(...\) must change its images in place"),
+    ):
+        next(batches)
+
+
 # Geometry.
 
 
