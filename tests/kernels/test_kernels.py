@@ -121,7 +121,7 @@ def scratch_on_islands(
     islands: list[Island], layout: Layout, at_the_end: bool
 ) -> tuple[np.ndarray, np.ndarray, Band]:
     """Return a source, room for a result and for a band, each where its island begins or ends."""
-    scratch = make_scratch(layout, np.empty((0, 1), np.float32), True)
+    scratch = make_scratch(layout, np.empty((0, 1), np.float32), True, np.empty(layout.height))
     out = np.empty(layout.height * layout.width * layout.channels, np.float32)
     # All bits set are NaNs: what is never written does not count.
     source, out, *band = (
