@@ -238,14 +238,14 @@ class _Announcer(event.Listener):
 
     def on_start(self, event):
         function = event.data["dispatcher"].py_func
-        if function.__module__.startswith("fastaug.") and not self._told:
-            self._told = True
+        if function.__module__.startswith("fastaug.") and not self._has_announced:
+            self._has_announced = True
             logging.getLogger("fastaug").warning("compiling kernels (once)")
 
     def on_end(self, event):
         """Do nothing."""
 
-    _told = False
+    _has_announced = False
 
 
 event.register("numba:compile", _Announcer())

@@ -139,7 +139,7 @@ class OwnMean(Step):
 
     def undo(self, values: Values, before: Values | None) -> Values:
         """Add each image's own mean."""
-        return values + _known(before).mean((1, 2, 3), keepdims=True)
+        return values + _required(before).mean((1, 2, 3), keepdims=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ class OwnDeviation(Step):
 
     def undo(self, values: Values, before: Values | None) -> Values:
         """Multiply by each image's own deviation."""
-        return values * (_known(before).std((1, 2, 3), keepdims=True) + EPSILON)
+        return values * (_required(before).std((1, 2, 3), keepdims=True) + EPSILON)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,7 +172,7 @@ class Whiten(Step):
 
     def undo(self, values: Values, before: Values | None) -> Values:
         """Solve for what was multiplied; an error where that is not what it must have been."""
-        expected = _known(before)
+        expected = _required(before)
         flat = values.reshape(len(values), -1)
         try:
             solved = np.linalg.solve(np.asarray(self.matrix, np.float64).T, flat.T).T
@@ -190,7 +190,7 @@ class Pending(Step):
     """What an option asks for, where `fit` has not found its numbers yet: nothing happens."""
 
 
-def _known(before: Values | None) -> Values:
+def _required(before: Values | None) -> Values:
     if before is None:
         raise NotUndoneError("the images' own values are not known")
     return before

@@ -124,14 +124,14 @@ class Policy:
         pull = None
         for name, transform in self.named():
             if isinstance(transform, Moves) and name in numbers:
-                one = _checked_pull(name, transform, numbers[name], len(keras), size)
-                pull, size = _behind(pull, one), one.size
+                pull = _behind(pull, _checked_pull(name, transform, numbers[name], len(keras), size))
+                size = pull.size
         return self._drawn(keras, numbers, pull, size)
 
     def _drawn(
         self, keras: Draws, numbers: Mapping[str, Numbers], pull: Pull | None, size: Size
     ) -> Drawn:
-        drawn = [one for one in self.named() if one[0] in numbers]
+        drawn = [(name, transform) for name, transform in self.named() if name in numbers]
         steps = [self.keras.steps(keras)]
         steps += [
             _checked_steps(name, transform, numbers[name], len(keras))
