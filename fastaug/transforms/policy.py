@@ -124,8 +124,8 @@ class Policy:
         pull = None
         for name, transform in self.named():
             if isinstance(transform, Moves) and name in numbers:
-                pull = _behind(pull, _checked_pull(name, transform, numbers[name], len(keras), size))
-                size = pull.size
+                moved = _checked_pull(name, transform, numbers[name], len(keras), size)
+                pull, size = _behind(pull, moved), moved.size
         return self._drawn(keras, numbers, pull, size)
 
     def _drawn(
