@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -100,28 +99,37 @@ def _threads() -> set[str]:
     return {thread.name for thread in threading.enumerate() if thread.name.startswith("fastaug")}
 
 
-_modules_known = 0
+_SLOW_S = 0.03
+_is_heavy = True
 
 
 def _lighten_heap() -> None:
-    """Leave big packages out of collections: with Keras each one takes 0.3 s."""
-    global _modules_known  # noqa: PLW0603 - one heap, one number
-    if len(sys.modules) > _modules_known + 100:
-        _modules_known = len(sys.modules)
+    """Leave what there is out of later collections, if the last one was slow.
+
+    With Keras imported each one takes 0.3 s, and after a kernel was compiled 0.4.
+    """
+    if _is_heavy:
         gc.collect()
         gc.freeze()
+
+
+def _collect() -> None:
+    global _is_heavy  # noqa: PLW0603 - one heap, one flag
+    started = time.perf_counter()
+    gc.collect()
+    _is_heavy = time.perf_counter() - started > _SLOW_S
 
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """After every test: no child process, thread, pipe or shared memory of ours is left."""
-    _lighten_heap()
     if not ON_LINUX:
         yield
         return
+    _lighten_heap()
     children, descriptors = _children(), _descriptors()
     yield
-    gc.collect()
+    _collect()
     # A thread that was making a batch for a dropped iterator ends when that is done.
     deadline = time.monotonic() + 10
     while _threads() and time.monotonic() < deadline:
