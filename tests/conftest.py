@@ -104,9 +104,10 @@ _is_heavy = True
 
 
 def _lighten_heap() -> None:
-    """Leave what there is out of later collections, if the last one was slow.
+    """Leave what is alive out of later collections, if the last one was slow.
 
-    With Keras imported each one takes 0.3 s, and after a kernel was compiled 0.4.
+    With Keras imported each one takes 0.3 s, and after a kernel was compiled 0.4.  Before a test,
+    so that nothing of its own is left out.
     """
     if _is_heavy:
         gc.collect()
@@ -114,6 +115,7 @@ def _lighten_heap() -> None:
 
 
 def _collect() -> None:
+    """Collect garbage, and note whether that was slow."""
     global _is_heavy  # noqa: PLW0603 - one heap, one flag
     started = time.perf_counter()
     gc.collect()
