@@ -17,6 +17,7 @@ from fastaug.fitting.arrays import FitResult, fit_statistics, load_statistics, s
 from fastaug.iterators.arrays import NumpyArrayIterator
 from fastaug.iterators.base import BatchIterator
 from fastaug.iterators.files import DataFrameIterator, DirectoryIterator
+from fastaug.overrides import replaceable, replaced
 from fastaug.pixels.layout import Array
 from fastaug.pixels.one_image import checked_image, transform_image
 from fastaug.preview.preview import MAX_IMAGES, Preview, preview_of
@@ -334,6 +335,7 @@ class Generator(Settings):
             )
         return preview_of(iterator, n, repr(self))
 
+    @replaceable
     def get_random_transform(
         self, img_shape: tuple[int, ...], seed: int | None = None
     ) -> dict[str, Any]:
@@ -360,6 +362,7 @@ class Generator(Settings):
         streams = streams_of_call(seed, keyed=bool(policy.transforms))
         return policy.draw(streams, 1, (shape[self.row_axis - 1], shape[self.col_axis - 1]))
 
+    @replaceable
     def apply_transform(self, x: Array, transform_parameters: dict[str, Any]) -> Array:
         """Return an image changed by a dictionary of parameters.
 
@@ -368,7 +371,8 @@ class Generator(Settings):
         x
             One image, rank 3, in `data_format`; not changed.
         transform_parameters
-            The dictionary of `get_random_transform`; what is missing in it changes nothing.
+            The dictionary of `get_random_transform`; what is missing in it changes nothing, and
+            unknown names are ignored with one warning.
 
         Returns
         -------
@@ -378,18 +382,22 @@ class Generator(Settings):
         Raises
         ------
         ValueError, TypeError
-            If `x` is not one image of numbers, or a parameter is unknown or no number.
+            If `x` is not one image of numbers, or a parameter is no number.
         """
         x = checked_image(x)
         size = x.shape[self.row_axis - 1], x.shape[self.col_axis - 1]
         drawn = self.policy().replay(transform_parameters, size)
         return transform_image(self.drawn_recipe(), x, drawn)
 
+    @replaceable
     def random_transform(self, x: Array, seed: int | None = None) -> Array:
         """Return an image with a random augmentation: a draw, and what `apply_transform` does."""
         x = checked_image(x)
+        if replaced(self, "get_random_transform") or replaced(self, "apply_transform"):
+            return self.apply_transform(x, self.get_random_transform(x.shape, seed))
         return transform_image(self.drawn_recipe(), x, self._draw_one(x.shape, seed))
 
+    @replaceable
     def standardize(self, x: Array) -> Array:
         """Apply `preprocessing_function`, `rescale` and the standardisations to `x`, as Keras does.
 

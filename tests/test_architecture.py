@@ -17,11 +17,11 @@ PACKAGE = ROOT / "fastaug"
 
 # What every room may import; a room is a folder of `fastaug`, or a module that lies beside them.
 # Imports for types count, too.
-GROUND = {"errors", "checks", "counters", "extras", "machine"}  # each knows nothing of ours
+GROUND = {"errors", "checks", "counters", "extras", "machine", "overrides"}  # each knows nothing of ours
 ALLOWED = {
     **dict.fromkeys(GROUND, set()),
     "kernels": {"checks", "errors"},
-    "transforms": {"kernels", "checks"},
+    "transforms": {"kernels", "checks", "errors"},
     "pixels": {"transforms", "kernels"} | GROUND,
     "files": GROUND,
     "scan": {"files"} | GROUND,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 from fastaug.checks import check_integer
 from fastaug.fitting.stored import Statistics, read_statistics, write_statistics
 from fastaug.iterators.arrays import check_images
+from fastaug.overrides import replaced
 from fastaug.pixels.batch import Recipe, transform_images
 from fastaug.pixels.layout import Array
 from fastaug.pixels.standardization import EPSILON
 from fastaug.settings import Settings
+from fastaug.transforms.global_state import global_states
 from fastaug.transforms.streams import streams_of_call
 
 
@@ -63,10 +66,21 @@ def _augmented(
 ) -> Array:
     """Return `rounds` augmented copies of all images, drawn one after another as Keras does."""
     policy = settings.policy()
+    methods = ("random_transform", "get_random_transform", "apply_transform")
+    if any(replaced(settings, name) for name in methods):
+        return _augmented_by_methods(settings, images, rounds, seed)
     rows = np.tile(np.arange(len(images)), rounds)
     size = images.shape[settings.row_axis], images.shape[settings.col_axis]
     drawn = policy.draw(streams_of_call(seed, keyed=bool(policy.transforms)), len(rows), size)
     return transform_images(recipe, images, rows, drawn)
+
+
+def _augmented_by_methods(settings: Any, images: Array, rounds: int, seed: int | None) -> Array:
+    """Return the same by methods that the user has replaced, one image at a time as in Keras."""
+    stream = nullcontext() if seed is None else global_states(np.random.RandomState(seed), seed)
+    with stream:
+        copies = [settings.random_transform(image) for _ in range(rounds) for image in images]
+    return np.array(copies, images.dtype)
 
 
 def _whitening(images: Array, epsilon: float) -> Array:

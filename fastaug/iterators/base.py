@@ -6,16 +6,17 @@ a pure function of its `Position`, so it does not matter who asks for it, when, 
 
 from __future__ import annotations
 
+import logging
 import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from operator import is_
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -23,21 +24,34 @@ from numpy.typing import NDArray
 
 from fastaug.checks import check_flag, check_integer
 from fastaug.counters import Counters, Delivery
+from fastaug.errors import users_stacklevel
 from fastaug.files.catalog import EXTENSIONS
 from fastaug.iterators.labels import in_tuples
 from fastaug.iterators.passes import PassSchedule, Position, following
-from fastaug.iterators.read_ahead import ReadAhead
+from fastaug.iterators.read_ahead import NotAheadError, ReadAhead
 from fastaug.iterators.saved_pictures import PictureSaver
 from fastaug.kernels.launch import Pace, check_process
+from fastaug.overrides import replaceable, replaced
 from fastaug.pixels.batch import Recipe, make_batch
 from fastaug.pixels.buffers import BatchBuffers
 from fastaug.pixels.layout import Array
+from fastaug.pixels.one_by_one import Methods, make_one_by_one
+from fastaug.pixels.preprocessing import batched
 from fastaug.settings import Settings
 from fastaug.sources.base import Request, Source
+from fastaug.transforms.global_state import DrawsSeen, global_states
 from fastaug.transforms.policy import Drawn
 from fastaug.transforms.streams import SEEDS, Streams, batch_stream
 
 _MAX_ORDERS = 3  # the pass under way, the next one, and one for `next()`
+_LOG = logging.getLogger("fastaug")
+
+
+class _Made(NamedTuple):
+    """A batch without labels, which are those of the moment when it is given out."""
+
+    images: Array
+    rows: NDArray[np.intp]
 
 
 class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
@@ -89,7 +103,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         self.batch_index = 0
         self.total_batches_seen = 0
         self.index_array: NDArray[np.intp] | None = None
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # scripts hold it while they ask for indices
         self._drawn_seed = int(np.random.randint(SEEDS, dtype=np.int64)) if seed is None else seed
         self._batch_size = int(batch_size)
         self._shuffle = bool(shuffle)
@@ -107,6 +121,13 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         self._pace = Pace()
         self._read_ahead = ReadAhead(self._make)
         self._options: tuple[Any, ...] = ()
+        self._methods = Methods()
+        self._has_warned_of_random_transform = False
+        self._function: Any = None  # the user's, of which it is known ...
+        self._function_draws: bool | None = None  # ... whether it draws; None: not yet
+        self._is_disturbed = False  # whether others draw while it runs ahead of time
+        self._own_indices: Iterator[Any] | None = None  # of the user's `_flow_index`
+        self._handed_out: deque[tuple[NDArray[np.intp], Position]] = deque(maxlen=8)
         self._stats = Counters()
         self._deliveries: deque[Delivery] | None = None  # of `InputStats`
         self._source = self._make_source()
@@ -189,8 +210,31 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         while True:
             check_process()
             with self.lock:
-                rows = self._rows(self._advance())
+                position = self._advance()
+                rows = self._rows(position)
+                self._handed_out.append((rows, position))
             yield rows
+
+    @replaceable
+    def _flow_index(self) -> Iterator[NDArray[np.intp]]:
+        """Return `index_generator`, by the name that subclasses of Keras' iterators replace."""
+        return self.index_generator
+
+    @replaceable
+    def _get_batches_of_transformed_samples(self, index_array: Any) -> Any:
+        """Return the batch of these rows, as code that reaches into Keras' iterators asks for it.
+
+        Rows that `index_generator` gave out get the numbers of their batch; others get those of
+        NumPy's global state, as in Keras.
+        """
+        rows = np.asarray(index_array, np.intp)
+        self._note_options()
+        for given, position in self._handed_out:
+            if np.array_equal(given, rows):
+                return self._labelled(self._make(position))
+        seed = int(np.random.randint(SEEDS, dtype=np.int64)) if self._settings.transforms else 0
+        streams = Streams(np.random, seed, 0)
+        return self._labelled(_Made(self._one_by_one(rows, streams), rows))
 
     @property
     def _settings(self) -> Settings:
@@ -217,9 +261,20 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
 
     def __next__(self) -> Any:
         check_process()  # before any lock, which a forked child may find locked for ever
+        if replaced(self, "_flow_index") is not None:
+            return self._next_of_flow_index()
         with self.lock:
             position = self._advance()
         return self._take(position)
+
+    def _next_of_flow_index(self) -> Any:
+        """Do as Keras does where the user's own `_flow_index` says which rows come next."""
+        with self.lock:
+            if self._own_indices is None:
+                self.batch_index = 0
+                self._own_indices = self._flow_index()
+            rows = next(self._own_indices)
+        return self._get_batches_of_transformed_samples(rows)
 
     def next(self) -> Any:
         """Return the next batch; after the last one of a pass comes the first of another."""
@@ -306,7 +361,21 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
     def _ahead(self, position: Position) -> list[Position]:
         """Return which batches may be made ahead of time."""
         # Pictures are saved of batches that are given out, and of no others.
-        return [] if self._saver is not None else self._guess(position)
+        if self._saver is not None or self._needs_asker():
+            return []
+        return self._guess(position)
+
+    def _needs_asker(self) -> bool:
+        """Tell whether batches are made by the thread that asks, and none ahead of time.
+
+        So are those that a user's code draws for, because the global state is of the process.
+        """
+        if self._methods.names() or self._is_disturbed or self._replaced_batches() is not None:
+            return True
+        return self._function is not None and self._function_draws is not False
+
+    def _replaced_batches(self) -> Callable[..., Any] | None:
+        return replaced(self, "_get_batches_of_transformed_samples")
 
     def _guess(self, position: Position) -> list[Position]:
         """Guess what is asked for next: the rest of the pass, then the beginning of the next."""
@@ -349,17 +418,47 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
 
     def _take(self, position: Position) -> Any:
         """Return a batch, made now or ahead of time."""
-        # Scripts change options between batches; batches made ahead with others are of no use then.
+        self._note_options()
+        started = perf_counter()
+        made = self._read_ahead.take(position, partial(self._ahead, position))
+        self._stats.add(wait_s=perf_counter() - started)
+        return self._labelled(made)
+
+    def _labelled(self, made: Any) -> Any:
+        return self._label(made.images, made.rows) if isinstance(made, _Made) else made
+
+    def _note_options(self) -> None:
+        """Forget batches that were made ahead with other options: scripts change them."""
         settings = self._settings
         settings.check()
         options = self.seed, *vars(settings).values()
         if len(options) != len(self._options) or not all(map(is_, options, self._options)):
             self._read_ahead.forget()
             self._options = options
-        started = perf_counter()
-        batch = self._read_ahead.take(position, partial(self._ahead, position))
-        self._stats.add(wait_s=perf_counter() - started)
-        return batch
+            self._find_methods(settings)
+
+    def _find_methods(self, settings: Settings) -> None:
+        """Find out which methods of the generator the user has replaced, and say so."""
+        names = Methods.__dataclass_fields__
+        methods = Methods(**{name: replaced(settings, name) for name in names})
+        if methods.names() and methods.names() != self._methods.names():
+            _LOG.info(
+                "%s of %s is yours: it is called for one image at a time, and nothing is made "
+                "ahead; the rest stays compiled",
+                ", ".join(methods.names()),
+                type(settings).__name__,
+            )
+        if replaced(settings, "random_transform") and not self._has_warned_of_random_transform:
+            self._has_warned_of_random_transform = True
+            warnings.warn(
+                "random_transform is not called for batches, as in Keras: replace apply_transform "
+                "or get_random_transform",
+                stacklevel=users_stacklevel(),
+            )
+        self._methods = methods
+        function = self._recipe().standardization.function
+        if function is not self._function:  # a new one begins to be watched
+            self._function, self._function_draws, self._is_disturbed = function, None, False
 
     def _report(self) -> None:
         """Warn of what is to be reported at the end of an epoch."""
@@ -367,7 +466,49 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
     def _make(self, position: Position) -> Any:
         """Make one batch: the same one whoever asks, whenever."""
         wanted = _, rows = self._request(position)
+        drawing = self._needs_asker() and not isinstance(self._function, batched)
+        own = self._replaced_batches()
+        if own is not None or drawing or self._methods.names():
+            return self._make_as_keras(position, rows, own)
         drawn, rng = self._draw(position, len(rows))
+        images = self._make_watched(position, wanted, drawn)
+        if self._saver is not None:
+            self._saver.save(images, rows, rng)
+        return _Made(images, rows)
+
+    def _make_watched(self, position: Position, wanted: Request, drawn: Drawn) -> Array:
+        """Make a batch as a whole; one whose function turns out to draw is made once more."""
+        function = self._function
+        if function is None:
+            return self._make_batch(position, wanted, drawn)
+        asked = not self._read_ahead.is_ahead()
+        if isinstance(function, batched) and asked and self._function_draws is not False:
+            rng = batch_stream(self._stream_seed, position.seen)
+            drawn = self._draw(position, len(wanted[1]))[0]
+            rng.set_state(self._rng.get_state(legacy=False))
+            with global_states(rng, self._python_seed(position)):
+                seen = DrawsSeen()
+                images = self._make_batch(position, wanted, drawn)
+                self._function_draws = bool(seen)
+            return images
+        seen = DrawsSeen()
+        images = self._make_batch(position, wanted, drawn)
+        if not seen:
+            return images
+        if not asked:
+            # Was it the function, or another thread?  The one that asks for the batch can tell.
+            raise NotAheadError
+        self._function_draws = None
+        rows = wanted[1]
+        if isinstance(function, batched):
+            return self._make_watched(position, wanted, drawn)
+        images = self._make_as_keras(position, rows, None).images
+        if not self._function_draws:
+            self._is_disturbed = True
+        return images
+
+    def _make_batch(self, position: Position, wanted: Request, drawn: Drawn) -> Array:
+        """Make a batch as a whole."""
         guesses = self._guess(position) if self._source.prepares else []
         ahead = [self._request(guess) for guess in guesses]
         with self._source.lend(wanted, ahead) as (images, lent_rows):
@@ -381,12 +522,86 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
                 images,
                 lent_rows,
                 drawn,
-                samples=rows,
+                samples=wanted[1],
                 buffers=self._buffers,
                 pace=self._pace,
                 stats=self._stats,
             )
             self._stats.add(kernel_s=perf_counter() - started)
+        return batch
+
+    def _make_as_keras(
+        self, position: Position, rows: NDArray[np.intp], own: Callable[..., Any] | None
+    ) -> Any:
+        """Make a batch image by image, while NumPy's global state is the batch's own."""
+        if self._read_ahead.is_ahead():
+            raise NotAheadError
+        rng = batch_stream(self._stream_seed, position.seen)
+        if position.batch == 0 and self._shuffle:
+            rng.permutation(self.n)
+        streams = Streams(np.random, self._stream_seed, position.seen)
+        with global_states(rng, self._python_seed(position)):
+            if own is not None:
+                self._handed_out.clear()  # within it our own method draws from the global state
+                return own(rows)
+            images = self._one_by_one(rows, streams, position)
+        return _Made(images, rows)
+
+    def _python_seed(self, position: Position) -> int:
+        return self._stream_seed + position.seen
+
+    def _one_by_one(
+        self, rows: NDArray[np.intp], streams: Streams, position: Position | None = None
+    ) -> Array:
+        """Make a batch image by image, from NumPy's global state."""
+        function, recipe = self._function, self._recipe()
+        if not len(rows):
+            return np.empty((0, *self.image_shape), recipe.dtype)
+        watched = function is not None and self._function_draws is None
+        seen = _Watched(function) if watched and not isinstance(function, batched) else None
+        if seen is not None:
+            recipe = replace(recipe, standardization=recipe.standardization.calling(seen))
+        name: Any = "rows" if position is None else position
+        guesses = [] if position is None or not self._source.prepares else self._guess(position)
+        ahead = [self._request(guess) for guess in guesses]
+        with self._source.lend((name, rows), ahead) as (images, lent_rows):
+            batch = make_one_by_one(
+                recipe,
+                images,
+                lent_rows,
+                self._settings.policy(),
+                streams,
+                self._size,
+                self._methods,
+                samples=rows,
+                buffers=self._buffers,
+                is_exact=lambda: self._function_draws or seen is None or seen.has_drawn,
+            )
+        if seen is not None:
+            self._function_draws = seen.has_drawn
+            if seen.has_drawn:
+                _LOG.info(
+                    "preprocessing_function %r draws random numbers: it is called for one image at "
+                    "a time, and nothing is made ahead; the rest stays compiled",
+                    getattr(function, "__name__", function),
+                )
         if self._saver is not None:
-            self._saver.save(batch, rows, rng)
-        return self._label(batch, rows)
+            self._saver.save(batch, rows, streams.keras)
+        return batch
+
+
+class _Watched:
+    """A user's function; tells whether it draws from a global state."""
+
+    def __init__(self, function: Callable[[Array], Array]) -> None:
+        self._function = function
+        self.__name__ = getattr(function, "__name__", repr(function))
+        self.has_drawn = False
+
+    def __call__(self, image: Array) -> Array:
+        if self.has_drawn:
+            return self._function(image)
+        seen = DrawsSeen()
+        image = self._function(image)
+        self.has_drawn = bool(seen)
+        return image

@@ -21,6 +21,10 @@ from typing import Any, TypeAlias
 
 Request: TypeAlias = Hashable
 
+
+class NotAheadError(Exception):
+    """This batch can only be made by the thread that asks for it."""
+
 # To start a thread and to pass a batch on costs some 0.1 ms, and takes time from the caller's
 # Python.  A caller that comes back sooner than this is served faster without a thread.
 _MIN_IDLE_S = 0.0002
@@ -44,6 +48,7 @@ class ReadAhead:
         self._futures: dict[Request, Future[Any]] = {}
         self._queue: deque[tuple[Request, Future[Any]]] = deque()
         self._has_thread = False
+        self._thread_ident: int | None = None
         self._closed = False
         self._delivery_time = math.inf  # of the last batch; there was none yet
         weakref.finalize(self, _await_thread, self._queue, self._make_lock)
@@ -65,6 +70,10 @@ class ReadAhead:
             self._submit(ahead())
         self._delivery_time = time.perf_counter()
         return batch
+
+    def is_ahead(self) -> bool:
+        """Tell whether the calling thread is the one that makes batches ahead of time."""
+        return threading.get_ident() == self._thread_ident
 
     def forget(self) -> None:
         """Drop what was made ahead: it would be made otherwise now."""
@@ -114,10 +123,11 @@ class ReadAhead:
 
     def _work(self) -> None:
         """Make what is asked for until there is nothing more."""
+        self._thread_ident = threading.get_ident()
         while True:
             with self._lock:
                 if not self._queue:
-                    self._has_thread = False
+                    self._has_thread, self._thread_ident = False, None
                     return
                 request, future = self._queue.popleft()
             if not future.set_running_or_notify_cancel():
@@ -130,8 +140,13 @@ class ReadAhead:
 
 
 def _is_worth_another_try(future: Future[Any]) -> bool:
-    """Tell whether a batch failed ahead of time for a file that may have been mended since."""
+    """Tell whether a batch failed ahead of time, and may not if it is made now.
+
+    A file may have been mended since; or it was refused ahead of time.
+    """
     error = future.exception()
+    if isinstance(error, NotAheadError):
+        return True
     # To wait for a timeout a second time would be too long.
     return isinstance(error, OSError) and not isinstance(error, TimeoutError)
 

@@ -136,8 +136,22 @@ def make_batch(
                     call_function(function, batch, axis, rows if samples is None else samples)
             batch = _finished(work, threads, batch, finish, dtype)
         if whitening is not None:
-            batch = _whiten(batch, whitening, work.buffers)
-            batch = _finished(work, threads, batch, _nothing(working), recipe.dtype)
+            batch = _whitened(work, threads, batch, whitening)
+    return batch
+
+
+def finish_batch(recipe: Recipe, batch: Array, buffers: BatchBuffers) -> Array:
+    """Return a batch, in the working dtype, after all that follows `preprocessing_function`.
+
+    `batch` is one of the buffers', and changed in place where it can be.
+    """
+    work, last, working = _Work(recipe, buffers, Pace()), recipe.standardization, batch.dtype
+    finish = last.finish(batch.shape[1:], recipe.data_format, working)
+    with limited_threads(recipe.threads, work.pace) as threads:
+        dtype = recipe.dtype if last.whitening is None else working
+        batch = _finished(work, threads, batch, finish, dtype)
+        if last.whitening is not None:
+            batch = _whitened(work, threads, batch, last.whitening)
     return batch
 
 
@@ -244,6 +258,11 @@ def _finished(
 def _nothing(dtype: np.dtype[Any]) -> Finish:
     """Return the last steps where there are none."""
     return Finish(np.empty(0, np.int8), np.empty((0, 1), dtype), False, False, 0)
+
+
+def _whitened(work: _Work, threads: int, batch: Array, whitening: Array) -> Array:
+    batch = _whiten(batch, whitening, work.buffers)
+    return _finished(work, threads, batch, _nothing(batch.dtype), work.recipe.dtype)
 
 
 def _whiten(batch: Array, whitening: Array, buffers: BatchBuffers) -> Array:

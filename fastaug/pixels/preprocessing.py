@@ -193,6 +193,17 @@ def call_function(
 
 
 def _call(function: Function, values: NDArray[Any], channel_axis: int, what: Any) -> None:
+    values[...] = called_on(function, values, channel_axis, what)
+
+
+def called_on(
+    function: Function, values: NDArray[Any], channel_axis: int, what: Any
+) -> NDArray[Any]:
+    """Return what the user's function returns for an image, in its own dtype.
+
+    `what` is its number in the data set, or words; the other parameters and errors are those of
+    `call_function`.
+    """
     try:
         returned = function(values)
         result = np.asarray(returned)
@@ -208,15 +219,16 @@ def _call(function: Function, values: NDArray[Any], channel_axis: int, what: Any
             f"{_where(function, what)}, returned {returned!r:.60}; "
             "it must return an array of numbers"
         )
-    if result.shape != values.shape:
-        one_channel = list(values.shape)
-        one_channel[channel_axis] = 1
-        if result.shape != tuple(one_channel):
-            raise ValueError(
-                f"{_where(function, what)}, returned shape {result.shape}; it must return "
-                f"{values.shape}"
-            )
-    values[...] = result
+    if result.shape == values.shape:
+        return result
+    one_channel = list(values.shape)
+    one_channel[channel_axis] = 1
+    if result.shape != tuple(one_channel):
+        raise ValueError(
+            f"{_where(function, what)}, returned shape {result.shape}; it must return "
+            f"{values.shape}"
+        )
+    return np.broadcast_to(result, values.shape).copy()
 
 
 def _where(function: Function, what: Any) -> str:

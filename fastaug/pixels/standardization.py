@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import groupby
 from typing import Any, ClassVar, NamedTuple, TypeAlias
@@ -217,6 +217,20 @@ class Standardization:
     def function(self) -> Function | None:
         """The function that is called before all else, or None."""
         return next((step.function for step in self.steps if isinstance(step, Call)), None)
+
+    def calling(self, function: Function) -> Standardization:
+        """Return the same steps with another function in the place of the user's."""
+        return Standardization(
+            tuple(
+                replace(step, function=function) if isinstance(step, Call) else step
+                for step in self.steps
+            )
+        )
+
+    @cached_property
+    def rest(self) -> Standardization:
+        """The steps that follow the function."""
+        return Standardization(tuple(step for step in self.steps if not isinstance(step, Call)))
 
     @cached_property
     def whitening(self) -> Array | None:

@@ -101,18 +101,32 @@ class Policy:
                 numbers[name] = transform.draw(streams.of(name), count, size)
         return self._drawn(keras, numbers, pull, size)
 
+    def draw_each(self, streams: Streams, count: int, size: Size) -> Iterator[Drawn]:
+        """Yield what `draw` gives one image at a time: Keras' numbers when the image is asked for.
+
+        For code that draws from the same stream in between, as Keras' own loop over images lets it.
+        """
+        numbers: dict[str, Numbers] = {}
+        warped = size  # what Keras' warp gets
+        for name, transform in self.named():
+            if isinstance(transform, Moves):
+                numbers[name] = transform.draw(streams.of(name), count, warped)
+                warped = transform.pull(numbers[name], warped).size
+        for name, transform in self.named():
+            if name not in numbers:
+                numbers[name] = transform.draw(streams.of(name), count, warped)
+        for i in range(count):
+            keras = self.keras.draw(streams.keras, 1, warped)
+            of_image = {name: _part_of(drawn, i) for name, drawn in numbers.items()}
+            yield self.assemble(keras, of_image, size)
+
     def _of_keras(self, keras: Draws, size: Size) -> Drawn:
         return Drawn(keras, {}, self.keras.pull(keras, size), self.keras.steps(keras))
 
     def replay(self, parameters: Mapping[str, Any], size: Size) -> Drawn:
         """Return what a dictionary of `Drawn.parameters` says, for one image of that size.
 
-        What it doesn't name changes nothing.
-
-        Raises
-        ------
-        ValueError
-            If it holds names that are neither Keras' nor those of transforms.
+        What it doesn't name changes nothing; unknown names are ignored, with one warning.
         """
         names = {name for name, _ in self.named()}
         keras = {name: value for name, value in parameters.items() if name not in names}
@@ -206,6 +220,13 @@ def _of_image(numbers: Numbers, i: int) -> Any:
     if isinstance(numbers, tuple):
         return _like(numbers, [_of_image(array, i) for array in numbers])
     return numbers[i].tolist()
+
+
+def _part_of(numbers: Numbers, i: int) -> Numbers:
+    """Return one image's share of what a transform drew, as a batch of one."""
+    if isinstance(numbers, tuple):
+        return _like(numbers, [_part_of(array, i) for array in numbers])
+    return numbers[i : i + 1]
 
 
 def _as_batch(numbers: Any) -> Numbers:

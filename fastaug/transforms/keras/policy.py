@@ -6,6 +6,7 @@ One and not ten, because Keras draws all numbers of an image from one stream, im
 from __future__ import annotations
 
 import numbers
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.checks import check_number, check_pair, listed
+from fastaug.errors import users_stacklevel
 from fastaug.kernels.pointwise import SCALE_BRIGHTNESS, SCALE_BRIGHTNESS_AS_KERAS, SHIFT_CHANNELS
 from fastaug.transforms.base import Steps, no_steps
 from fastaug.transforms.geometry import Pull, Size
@@ -44,17 +46,16 @@ class KerasAugmentation:
     def replay(self, parameters: Mapping[str, Any]) -> Draws:
         """Return Keras' dictionary of parameters as the draws of a batch of one.
 
+        Unknown names are ignored, with one warning.
+
         Raises
         ------
         ValueError, TypeError
-            For unknown names, and for values that are not numbers.
+            For values that are not numbers.
         """
         unknown = set(parameters).difference(_NEUTRAL, _FLIPS, VALUES)
         if unknown:
-            raise ValueError(
-                f"transform_parameters holds unknown names: {sorted(unknown)}; known are "
-                f"{listed((*_NEUTRAL, *_FLIPS, *VALUES))} and the generator's own transforms"
-            )
+            _warn_of_unknown(frozenset(unknown))
         values: dict[str, Any] = {}
         for name, neutral in _NEUTRAL.items():
             value = parameters.get(name, neutral)
@@ -149,6 +150,16 @@ class KerasAugmentation:
             cut = ", cut to whole numbers as in Keras" if self.quirks else ""
             words.append(f"multiply by a brightness from {low:g} to {high:g}{cut}")
         return words
+
+
+@lru_cache(maxsize=256)
+def _warn_of_unknown(names: frozenset[Any]) -> None:
+    """Warn, once, of parameters that change nothing: as in Keras they are ignored."""
+    warnings.warn(
+        f"transform_parameters holds unknown names, which are ignored: {sorted(map(str, names))}; "
+        f"known are {listed((*_NEUTRAL, *_FLIPS, *VALUES))} and the generator's own transforms",
+        stacklevel=users_stacklevel(),
+    )
 
 
 @lru_cache(maxsize=64)
