@@ -6,17 +6,16 @@ a pure function of its `Position`, so it does not matter who asks for it, when, 
 
 from __future__ import annotations
 
-import logging
 import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from operator import is_
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,37 +23,27 @@ from numpy.typing import NDArray
 
 from fastaug.checks import check_flag, check_integer
 from fastaug.counters import Counters, Delivery
-from fastaug.errors import users_stacklevel
 from fastaug.files.catalog import EXTENSIONS
+from fastaug.iterators.keras_loop import KerasLoop, Made
 from fastaug.iterators.labels import in_tuples
 from fastaug.iterators.passes import PassSchedule, Position, following
-from fastaug.iterators.read_ahead import NotAheadError, ReadAhead
+from fastaug.iterators.read_ahead import ReadAhead
 from fastaug.iterators.saved_pictures import PictureSaver
 from fastaug.kernels.launch import Pace, check_process
 from fastaug.overrides import replaceable, replaced
 from fastaug.pixels.batch import Recipe, make_batch
 from fastaug.pixels.buffers import BatchBuffers
 from fastaug.pixels.layout import Array
-from fastaug.pixels.one_by_one import Methods, make_one_by_one
 from fastaug.pixels.preprocessing import batched
 from fastaug.settings import Settings
 from fastaug.sources.base import Request, Source
-from fastaug.transforms.global_state import DrawsSeen, global_states
 from fastaug.transforms.policy import Drawn
 from fastaug.transforms.streams import SEEDS, Streams, batch_stream
 
 _MAX_ORDERS = 3  # the pass under way, the next one, and one for `next()`
-_LOG = logging.getLogger("fastaug")
 
 
-class _Made(NamedTuple):
-    """A batch without labels, which are those of the moment when it is given out."""
-
-    images: Array
-    rows: NDArray[np.intp]
-
-
-class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
+class BatchIterator(KerasLoop, keras.utils.PyDataset, ABC):  # type: ignore[misc]
     """What all iterators share: the order of batches, and how one is made.
 
     `next()` goes round for ever, in the order and with the pixels of Keras' iterators.  `fit`,
@@ -102,7 +91,6 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         self.dtype = dtype
         self.batch_index = 0
         self.total_batches_seen = 0
-        self.index_array: NDArray[np.intp] | None = None
         self.lock = threading.RLock()  # scripts hold it while they ask for indices
         self._drawn_seed = int(np.random.randint(SEEDS, dtype=np.int64)) if seed is None else seed
         self._batch_size = int(batch_size)
@@ -111,23 +99,19 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         self.save_to_dir = None if saver is None else str(saver.folder)
         self.save_prefix = "" if saver is None else saver.prefix
         self.save_format = "png" if saver is None else saver.format
-        self._start = 0  # batches seen when `index_array` was drawn
+        self._start: int | None = None  # batches seen when the pass of `next()` began
+        self._shown_start: int | None = None  # ... and that of the last batch that was asked for
         self._orders: dict[tuple[int, int], NDArray[np.intp]] = {}
+        self._own_orders: dict[int, NDArray[np.intp]] = {}  # that a script has set
         self._last_position: Position | None = None
         self._is_sequential = True  # so that the next requests can be guessed
-        self._schedule = PassSchedule(len(self), self._shuffle)
+        self._schedule = self._new_schedule()
         self._rng = np.random.RandomState(0)  # seeded anew for every batch
         self._buffers = BatchBuffers()
         self._pace = Pace()
         self._read_ahead = ReadAhead(self._make)
         self._options: tuple[Any, ...] = ()
-        self._methods = Methods()
-        self._has_warned_of_random_transform = False
-        self._function: Any = None  # the user's, of which it is known ...
-        self._function_draws: bool | None = None  # ... whether it draws; None: not yet
-        self._is_disturbed = False  # whether others draw while it runs ahead of time
-        self._own_indices: Iterator[Any] | None = None  # of the user's `_flow_index`
-        self._handed_out: deque[tuple[NDArray[np.intp], Position]] = deque(maxlen=8)
+        self._begin_user_code()
         self._stats = Counters()
         self._deliveries: deque[Delivery] | None = None  # of `InputStats`
         self._source = self._make_source()
@@ -144,11 +128,17 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
     def _restart(self) -> None:
         """Start over with the present `batch_size` and `shuffle`."""
         self.batch_index = 0
-        self._schedule = PassSchedule(len(self), self._shuffle)
+        self._schedule = self._new_schedule()
         self._orders.clear()
+        self._own_orders.clear()
         self._read_ahead.forget()
         self._source.close()
         self._source = self._make_source()
+
+    def _new_schedule(self) -> PassSchedule:
+        # Who replaces `__getitem__` knows a batch by its index: then `fit` asks by place, too.
+        binds = self._shuffle and replaced(self, "__getitem__") is None
+        return PassSchedule(len(self), binds)
 
     @property
     def batch_size(self) -> int:
@@ -215,27 +205,6 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
                 self._handed_out.append((rows, position))
             yield rows
 
-    @replaceable
-    def _flow_index(self) -> Iterator[NDArray[np.intp]]:
-        """Return `index_generator`, by the name that subclasses of Keras' iterators replace."""
-        return self.index_generator
-
-    @replaceable
-    def _get_batches_of_transformed_samples(self, index_array: Any) -> Any:
-        """Return the batch of these rows, as code that reaches into Keras' iterators asks for it.
-
-        Rows that `index_generator` gave out get the numbers of their batch; others get those of
-        NumPy's global state, as in Keras.
-        """
-        rows = np.asarray(index_array, np.intp)
-        self._note_options()
-        for given, position in self._handed_out:
-            if np.array_equal(given, rows):
-                return self._labelled(self._make(position))
-        seed = int(np.random.randint(SEEDS, dtype=np.int64)) if self._settings.transforms else 0
-        streams = Streams(np.random, seed, 0)
-        return self._labelled(_Made(self._one_by_one(rows, streams), rows))
-
     @property
     def _settings(self) -> Settings:
         """The options that are followed; scripts may set another `image_data_generator`."""
@@ -267,20 +236,18 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
             position = self._advance()
         return self._take(position)
 
-    def _next_of_flow_index(self) -> Any:
-        """Do as Keras does where the user's own `_flow_index` says which rows come next."""
-        with self.lock:
-            if self._own_indices is None:
-                self.batch_index = 0
-                self._own_indices = self._flow_index()
-            rows = next(self._own_indices)
-        return self._get_batches_of_transformed_samples(rows)
-
     def next(self) -> Any:
         """Return the next batch; after the last one of a pass comes the first of another."""
         return next(self)
 
+    @replaceable
     def __getitem__(self, index: int) -> Any:
+        """Return batch `index`: in `fit` one of the epoch's, else of a pass that indices go round.
+
+        Outside of `fit`, an index that is asked for once more gives its batch augmented anew; when
+        all were asked for equally often, the next one begins a new pass, in a new order.  What an
+        index gets depends only on how often it was asked for, not on the order among threads.
+        """
         if index >= len(self) or index < -len(self):
             raise ValueError(
                 f"Asked to retrieve element {index}, but the Sequence has length {len(self)}"
@@ -293,13 +260,50 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
                 self._last_position or position,
                 following(self._last_position or position, len(self)),
             )
-            self._last_position = position
+            self._last_position, self._shown_start = position, position.start
         deliveries = self._deliveries  # which another thread may take away
         requested = perf_counter()
         batch = in_tuples(self._take(position))
         if deliveries is not None:
             deliveries.append(Delivery(requested, perf_counter(), threading.get_ident()))
         return batch
+
+    def peek(self, index: int) -> Any:
+        """Return batch `index` of the pass under way: always the same, and without an effect."""
+        check_integer("index", index, minimum=0, maximum=len(self) - 1)
+        check_process()
+        with self.lock:
+            position = self._schedule.peek(index)
+        return in_tuples(self._take(position))
+
+    @property
+    def index_array(self) -> NDArray[np.intp] | None:
+        """Rows of the pass that the last batch belongs to, in their order; None before the first.
+
+        A copy that is set takes the place of that order until the pass ends.
+        """
+        with self.lock:
+            return None if self._shown_start is None else self._order(self._shown_start)
+
+    @index_array.setter
+    def index_array(self, value: Any) -> None:
+        order = np.array(value)
+        whole = order.ndim == 1 and order.dtype.kind in "iu"
+        if not whole or order.min(initial=0) < 0 or order.max(initial=-1) >= self.n:
+            raise ValueError(f"index_array must hold row numbers from 0 to {self.n - 1}")
+        order = order.astype(np.intp)
+        order.flags.writeable = False
+        with self.lock:
+            peeks = self._schedule.peek(0).start
+            starts = {peeks, self._schedule.pass_start, self._start, self._shown_start}
+            self._own_orders = {start: order for start in starts if start is not None}
+            if self._shown_start is None:
+                self._shown_start = peeks
+        self._read_ahead.forget()
+
+    def _set_index_array(self) -> None:
+        """Draw a new order from NumPy's global state, as code that reaches into Keras' does."""
+        self.index_array = np.random.permutation(self.n) if self._shuffle else np.arange(self.n)
 
     def reset(self) -> None:
         """Let `next()` start a new pass; `fit` is not affected."""
@@ -344,11 +348,11 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
 
     def _advance(self) -> Position:
         """Move `next()` on by one batch, as Keras' `_flow_index` does."""
-        if self.batch_index == 0 or self.index_array is None:
+        if self.batch_index == 0 or self._start is None:
             self._start = self.total_batches_seen
-            self.index_array = self._order(self._start)
         batch = self.batch_index % max(len(self), 1)
         position = Position(self._start, batch, self.total_batches_seen)
+        self._shown_start = self._start
         self.batch_index = batch + 1 if batch + 1 < len(self) else 0
         self.total_batches_seen += 1
         return position
@@ -365,18 +369,6 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
             return []
         return self._guess(position)
 
-    def _needs_asker(self) -> bool:
-        """Tell whether batches are made by the thread that asks, and none ahead of time.
-
-        So are those that a user's code draws for, because the global state is of the process.
-        """
-        if self._methods.names() or self._is_disturbed or self._replaced_batches() is not None:
-            return True
-        return self._function is not None and self._function_draws is not False
-
-    def _replaced_batches(self) -> Callable[..., Any] | None:
-        return replaced(self, "_get_batches_of_transformed_samples")
-
     def _guess(self, position: Position) -> list[Position]:
         """Guess what is asked for next: the rest of the pass, then the beginning of the next."""
         if not self._is_sequential or not len(self):
@@ -391,6 +383,8 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
 
     def _order(self, start: int) -> NDArray[np.intp]:
         """Return the order of the pass that begins when `start` batches were seen."""
+        if self._own_orders and start in self._own_orders:
+            return self._own_orders[start]
         key = self._stream_seed, start if self._shuffle else 0  # scripts may change `seed`
         if key not in self._orders:
             order = np.arange(self.n)
@@ -398,6 +392,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
                 order = batch_stream(self._stream_seed, start).permutation(self.n)
             while len(self._orders) >= _MAX_ORDERS:
                 self._orders.pop(next(iter(self._orders)))
+            order.flags.writeable = False  # scripts see it as `index_array`
             self._orders[key] = order
         return self._orders[key]
 
@@ -424,9 +419,6 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         self._stats.add(wait_s=perf_counter() - started)
         return self._labelled(made)
 
-    def _labelled(self, made: Any) -> Any:
-        return self._label(made.images, made.rows) if isinstance(made, _Made) else made
-
     def _note_options(self) -> None:
         """Forget batches that were made ahead with other options: scripts change them."""
         settings = self._settings
@@ -436,29 +428,6 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
             self._read_ahead.forget()
             self._options = options
             self._find_methods(settings)
-
-    def _find_methods(self, settings: Settings) -> None:
-        """Find out which methods of the generator the user has replaced, and say so."""
-        names = Methods.__dataclass_fields__
-        methods = Methods(**{name: replaced(settings, name) for name in names})
-        if methods.names() and methods.names() != self._methods.names():
-            _LOG.info(
-                "%s of %s is yours: it is called for one image at a time, and nothing is made "
-                "ahead; the rest stays compiled",
-                ", ".join(methods.names()),
-                type(settings).__name__,
-            )
-        if replaced(settings, "random_transform") and not self._has_warned_of_random_transform:
-            self._has_warned_of_random_transform = True
-            warnings.warn(
-                "random_transform is not called for batches, as in Keras: replace apply_transform "
-                "or get_random_transform",
-                stacklevel=users_stacklevel(),
-            )
-        self._methods = methods
-        function = self._recipe().standardization.function
-        if function is not self._function:  # a new one begins to be watched
-            self._function, self._function_draws, self._is_disturbed = function, None, False
 
     def _report(self) -> None:
         """Warn of what is to be reported at the end of an epoch."""
@@ -474,38 +443,7 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
         images = self._make_watched(position, wanted, drawn)
         if self._saver is not None:
             self._saver.save(images, rows, rng)
-        return _Made(images, rows)
-
-    def _make_watched(self, position: Position, wanted: Request, drawn: Drawn) -> Array:
-        """Make a batch as a whole; one whose function turns out to draw is made once more."""
-        function = self._function
-        if function is None:
-            return self._make_batch(position, wanted, drawn)
-        asked = not self._read_ahead.is_ahead()
-        if isinstance(function, batched) and asked and self._function_draws is not False:
-            rng = batch_stream(self._stream_seed, position.seen)
-            drawn = self._draw(position, len(wanted[1]))[0]
-            rng.set_state(self._rng.get_state(legacy=False))
-            with global_states(rng, self._python_seed(position)):
-                seen = DrawsSeen()
-                images = self._make_batch(position, wanted, drawn)
-                self._function_draws = bool(seen)
-            return images
-        seen = DrawsSeen()
-        images = self._make_batch(position, wanted, drawn)
-        if not seen:
-            return images
-        if not asked:
-            # Was it the function, or another thread?  The one that asks for the batch can tell.
-            raise NotAheadError
-        self._function_draws = None
-        rows = wanted[1]
-        if isinstance(function, batched):
-            return self._make_watched(position, wanted, drawn)
-        images = self._make_as_keras(position, rows, None).images
-        if not self._function_draws:
-            self._is_disturbed = True
-        return images
+        return Made(images, rows)
 
     def _make_batch(self, position: Position, wanted: Request, drawn: Drawn) -> Array:
         """Make a batch as a whole."""
@@ -529,79 +467,3 @@ class BatchIterator(keras.utils.PyDataset, ABC):  # type: ignore[misc]
             )
             self._stats.add(kernel_s=perf_counter() - started)
         return batch
-
-    def _make_as_keras(
-        self, position: Position, rows: NDArray[np.intp], own: Callable[..., Any] | None
-    ) -> Any:
-        """Make a batch image by image, while NumPy's global state is the batch's own."""
-        if self._read_ahead.is_ahead():
-            raise NotAheadError
-        rng = batch_stream(self._stream_seed, position.seen)
-        if position.batch == 0 and self._shuffle:
-            rng.permutation(self.n)
-        streams = Streams(np.random, self._stream_seed, position.seen)
-        with global_states(rng, self._python_seed(position)):
-            if own is not None:
-                self._handed_out.clear()  # within it our own method draws from the global state
-                return own(rows)
-            images = self._one_by_one(rows, streams, position)
-        return _Made(images, rows)
-
-    def _python_seed(self, position: Position) -> int:
-        return self._stream_seed + position.seen
-
-    def _one_by_one(
-        self, rows: NDArray[np.intp], streams: Streams, position: Position | None = None
-    ) -> Array:
-        """Make a batch image by image, from NumPy's global state."""
-        function, recipe = self._function, self._recipe()
-        if not len(rows):
-            return np.empty((0, *self.image_shape), recipe.dtype)
-        watched = function is not None and self._function_draws is None
-        seen = _Watched(function) if watched and not isinstance(function, batched) else None
-        if seen is not None:
-            recipe = replace(recipe, standardization=recipe.standardization.calling(seen))
-        name: Any = "rows" if position is None else position
-        guesses = [] if position is None or not self._source.prepares else self._guess(position)
-        ahead = [self._request(guess) for guess in guesses]
-        with self._source.lend((name, rows), ahead) as (images, lent_rows):
-            batch = make_one_by_one(
-                recipe,
-                images,
-                lent_rows,
-                self._settings.policy(),
-                streams,
-                self._size,
-                self._methods,
-                samples=rows,
-                buffers=self._buffers,
-                is_exact=lambda: self._function_draws or seen is None or seen.has_drawn,
-            )
-        if seen is not None:
-            self._function_draws = seen.has_drawn
-            if seen.has_drawn:
-                _LOG.info(
-                    "preprocessing_function %r draws random numbers: it is called for one image at "
-                    "a time, and nothing is made ahead; the rest stays compiled",
-                    getattr(function, "__name__", function),
-                )
-        if self._saver is not None:
-            self._saver.save(batch, rows, streams.keras)
-        return batch
-
-
-class _Watched:
-    """A user's function; tells whether it draws from a global state."""
-
-    def __init__(self, function: Callable[[Array], Array]) -> None:
-        self._function = function
-        self.__name__ = getattr(function, "__name__", repr(function))
-        self.has_drawn = False
-
-    def __call__(self, image: Array) -> Array:
-        if self.has_drawn:
-            return self._function(image)
-        seen = DrawsSeen()
-        image = self._function(image)
-        self.has_drawn = bool(seen)
-        return image

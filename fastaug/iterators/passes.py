@@ -42,7 +42,9 @@ class PassSchedule:
     for requests between two epochs: TensorFlow's prefetch thread asks ahead while Keras validates.
 
     What Keras asks for while it sets up (to learn shapes, to build the model) is given out again.
-    When no pass is under way, requests outside an epoch are peeks: positional, without an effect.
+    When no pass is under way, and Keras sets nothing up, requests are those of a script or of a data
+    set that wraps this one: an index that is asked for once more is augmented anew, and when all
+    were asked for equally often, a new pass begins.
     """
 
     def __init__(self, length: int, shuffle: bool) -> None:
@@ -59,6 +61,21 @@ class PassSchedule:
         self._confirmed_batches = 0  # ... by epochs that have ended
         self._batch_of_index: dict[int, int] = {}  # since the last epoch ended
 
+        self._forget_asks()
+
+    def _forget_asks(self) -> None:
+        self._asks: dict[int, int] = {}  # how often each index was asked for outside an epoch,
+        self._asked = self._most_asked = 0  # all together, and the most often one
+
+    @property
+    def pass_start(self) -> int:
+        """How many batches came before the pass under way."""
+        return self._pass * self.length
+
+    def peek(self, index: int) -> Position:
+        """Return batch `index` of the pass that is shown outside an epoch; without an effect."""
+        return self._position(self._peek_pass, index)
+
     def on_set_up(self) -> None:
         """Keras sets up a `fit`, `evaluate` or `predict`; an epoch under way was broken off."""
         if self._in_epoch:
@@ -66,11 +83,13 @@ class PassSchedule:
         else:
             self._take_back()
         self._in_epoch, self._setting_up = False, True
+        self._forget_asks()
 
     def on_epoch_begin(self) -> None:
         """Start an epoch: with a new pass, or with the rest of an unfinished one."""
         self._in_epoch = True
         self._peek_pass = self._pass
+        self._forget_asks()
 
     def on_epoch_end(self) -> bool:
         """End an epoch, or a set-up; outside of both, let peeks see the next pass.
@@ -86,12 +105,13 @@ class PassSchedule:
                 self._peek_pass += 1
             self._take_back()
         self._in_epoch = self._setting_up = False
+        self._forget_asks()
         return epoch
 
     def request(self, index: int) -> Position:
         """Return the batch that answers `index`, 0 <= index < length."""
         if not self._in_epoch and not self._given_batches:
-            return self._position(self._peek_pass, index)
+            return self.peek(index) if self._setting_up else self._ask_outside(index)
         if index not in self._batch_of_index:
             # A whole epoch after one that was broken off gets the rest of the pass first, and then
             # the batches that the broken one has had: every batch once.
@@ -99,6 +119,22 @@ class PassSchedule:
             self._batch_of_index[index] = batch if self.shuffle else index
             self._given_batches += 1
         return self._position(self._pass, self._batch_of_index[index])
+
+    def _ask_outside(self, index: int) -> Position:
+        """Answer a script, or a data set that wraps this one: nobody says when a pass ends."""
+        if self._asked and self._asked == self._most_asked * self.length:
+            self._peek_pass += self._most_asked  # all equally often: a new pass
+            self._forget_asks()
+        count = self._asks.get(index, 0)
+        if count and len(self._asks) == 1:
+            count -= 1  # looked at twice before anything else
+        else:
+            self._asks[index] = count + 1
+            self._asked += 1
+            self._most_asked = max(self._most_asked, count + 1)
+        # The order stays that of the pass, so that all rows come whatever was looked at before.
+        again = (self._peek_pass + count) * self.length
+        return Position(self._peek_pass * self.length, index, again + index)
 
     def _confirm(self) -> None:
         """Take the batches that were asked for as used."""

@@ -43,7 +43,7 @@ class ReadAhead:
 
     def __init__(self, make: Callable[[Any], Any]) -> None:
         self._make = weakref.WeakMethod(make)
-        self._make_lock = threading.Lock()
+        self._make_lock = threading.RLock()  # a user's method may ask for rows of its own
         self._lock = threading.Lock()  # for all that follows
         self._futures: dict[Request, Future[Any]] = {}
         self._queue: deque[tuple[Request, Future[Any]]] = deque()
@@ -151,7 +151,7 @@ def _is_worth_another_try(future: Future[Any]) -> bool:
     return isinstance(error, OSError) and not isinstance(error, TimeoutError)
 
 
-def _await_thread(queue: deque[Any], make_lock: threading.Lock) -> None:
+def _await_thread(queue: deque[Any], make_lock: Any) -> None:
     """At the end of the interpreter, let no thread of ours run into it."""
     # A batch may wait for a file for minutes, so the thread is a daemon, for which nobody waits
     # before this.  By now the decode processes are closed, which ends such a wait.

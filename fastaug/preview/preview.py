@@ -146,7 +146,7 @@ def _first_images(iterator: BatchIterator, count: int) -> _PreviewImages:
 
 def _positions(iterator: BatchIterator, count: int) -> list[Position]:
     """Return which batches `next()` would give out, until there are so many images."""
-    names = ("batch_index", "total_batches_seen", "index_array", "_start")
+    names = ("batch_index", "total_batches_seen", "_start", "_shown_start")
     with iterator.lock:
         state = {name: getattr(iterator, name) for name in names}
         try:
