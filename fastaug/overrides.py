@@ -10,7 +10,7 @@ _OURS: set[Any] = set()
 
 
 def replaceable(method: _Method) -> _Method:
-    """Mark a method of ours that stands for compiled code: what a user puts in its place is called."""
+    """Mark a method of ours; what a user puts in its place is called."""
     _OURS.add(method)
     return method
 

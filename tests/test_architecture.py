@@ -17,7 +17,14 @@ PACKAGE = ROOT / "fastaug"
 
 # What every room may import; a room is a folder of `fastaug`, or a module that lies beside them.
 # Imports for types count, too.
-GROUND = {"errors", "checks", "counters", "extras", "machine", "overrides"}  # each knows nothing of ours
+GROUND = {
+    "errors",
+    "checks",
+    "counters",
+    "extras",
+    "machine",
+    "overrides",
+}  # each knows nothing of ours
 ALLOWED = {
     **dict.fromkeys(GROUND, set()),
     "kernels": {"checks", "errors"},

@@ -244,9 +244,8 @@ class BatchIterator(KerasLoop, keras.utils.PyDataset, ABC):  # type: ignore[misc
     def __getitem__(self, index: int) -> Any:
         """Return batch `index`: in `fit` one of the epoch's, else of a pass that indices go round.
 
-        Outside of `fit`, an index that is asked for once more gives its batch augmented anew; when
-        all were asked for equally often, the next one begins a new pass, in a new order.  What an
-        index gets depends only on how often it was asked for, not on the order among threads.
+        Outside of `fit`, an index that is asked for once more gives its batch of the next pass, in
+        that one's order.  It depends on how often this index was asked for, and on nothing else.
         """
         if index >= len(self) or index < -len(self):
             raise ValueError(
@@ -300,10 +299,6 @@ class BatchIterator(KerasLoop, keras.utils.PyDataset, ABC):  # type: ignore[misc
             if self._shown_start is None:
                 self._shown_start = peeks
         self._read_ahead.forget()
-
-    def _set_index_array(self) -> None:
-        """Draw a new order from NumPy's global state, as code that reaches into Keras' does."""
-        self.index_array = np.random.permutation(self.n) if self._shuffle else np.arange(self.n)
 
     def reset(self) -> None:
         """Let `next()` start a new pass; `fit` is not affected."""

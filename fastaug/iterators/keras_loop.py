@@ -46,7 +46,6 @@ class KerasLoop:
     # What it uses of `BatchIterator`.
     batch_index: int
     image_shape: tuple[int, ...]
-    index_generator: Any
     lock: Any
     n: int
     _buffers: Any
@@ -60,11 +59,12 @@ class KerasLoop:
     _recipe: Any
     _request: Any
     _saver: Any
-    _settings: Settings
+    _settings: Any
     _shuffle: bool
-    _size: tuple[int, int]
+    _size: Any
     _source: Any
-    _stream_seed: int
+    _rng: np.random.RandomState
+    _stream_seed: Any
 
     def _begin_user_code(self) -> None:
         """Know nothing yet."""
@@ -76,8 +76,12 @@ class KerasLoop:
         self._own_indices: Iterator[Any] | None = None  # of the user's `_flow_index`
         self._handed_out: deque[tuple[NDArray[np.intp], Position]] = deque(maxlen=8)
 
+    def _set_index_array(self: Any) -> None:
+        """Draw a new order from NumPy's global state, as code that reaches into Keras' does."""
+        self.index_array = np.random.permutation(self.n) if self._shuffle else np.arange(self.n)
+
     @replaceable
-    def _flow_index(self) -> Iterator[NDArray[np.intp]]:
+    def _flow_index(self: Any) -> Iterator[NDArray[np.intp]]:
         """Return `index_generator`, by the name that subclasses of Keras' iterators replace."""
         return self.index_generator
 

@@ -8,6 +8,7 @@ bookkeeping: no pixels, no Keras.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 
@@ -42,9 +43,8 @@ class PassSchedule:
     for requests between two epochs: TensorFlow's prefetch thread asks ahead while Keras validates.
 
     What Keras asks for while it sets up (to learn shapes, to build the model) is given out again.
-    When no pass is under way, and Keras sets nothing up, requests are those of a script or of a data
-    set that wraps this one: an index that is asked for once more is augmented anew, and when all
-    were asked for equally often, a new pass begins.
+    When no pass is under way, and Keras sets nothing up, requests are those of a script or of a
+    data set that wraps this one: an index that is asked for once more belongs to the next pass.
     """
 
     def __init__(self, length: int, shuffle: bool) -> None:
@@ -64,8 +64,7 @@ class PassSchedule:
         self._forget_asks()
 
     def _forget_asks(self) -> None:
-        self._asks: dict[int, int] = {}  # how often each index was asked for outside an epoch,
-        self._asked = self._most_asked = 0  # all together, and the most often one
+        self._asks: Counter[int] = Counter()  # of each index, outside an epoch
 
     @property
     def pass_start(self) -> int:
@@ -121,20 +120,14 @@ class PassSchedule:
         return self._position(self._pass, self._batch_of_index[index])
 
     def _ask_outside(self, index: int) -> Position:
-        """Answer a script, or a data set that wraps this one: nobody says when a pass ends."""
-        if self._asked and self._asked == self._most_asked * self.length:
-            self._peek_pass += self._most_asked  # all equally often: a new pass
-            self._forget_asks()
-        count = self._asks.get(index, 0)
-        if count and len(self._asks) == 1:
-            count -= 1  # looked at twice before anything else
-        else:
-            self._asks[index] = count + 1
-            self._asked += 1
-            self._most_asked = max(self._most_asked, count + 1)
-        # The order stays that of the pass, so that all rows come whatever was looked at before.
-        again = (self._peek_pass + count) * self.length
-        return Position(self._peek_pass * self.length, index, again + index)
+        """Answer a script, or a data set that wraps this one: nobody says when a pass ends.
+
+        By how often this index was asked for, and nothing else: two iterators of one seed stay in
+        step though threads ask them in different orders.
+        """
+        again = self._asks[index]
+        self._asks[index] += 1
+        return self._position(self._peek_pass + again, index)
 
     def _confirm(self) -> None:
         """Take the batches that were asked for as used."""

@@ -23,7 +23,8 @@ Request: TypeAlias = Hashable
 
 
 class NotAheadError(Exception):
-    """This batch can only be made by the thread that asks for it."""
+    """Only the thread that asks for this batch can make it."""
+
 
 # To start a thread and to pass a batch on costs some 0.1 ms, and takes time from the caller's
 # Python.  A caller that comes back sooner than this is served faster without a thread.

@@ -1,7 +1,7 @@
 """One batch, an image at a time: for methods of the user's, and for functions that draw.
 
-Keras' own loop: parameters, transform, `standardize`, next image, all from NumPy's global state, which
-whoever calls this has set.  What the user did not replace is done by the same kernels as ever.
+Keras' own loop: parameters, transform, `standardize`, next image, all from NumPy's global state,
+which whoever calls this has set.  What the user did not replace is done by the same kernels as ever.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _augmented(
 
 
 def _checked(method: str, value: Any, shape: tuple[int, ...] | None) -> Array:
-    """Return what a method gave as an array; an error that names the method unless it is an image."""
+    """Return what a method gave as an array; an error that names it unless that is an image."""
     image = np.asarray(value)
     if image.dtype.kind not in "biuf" or image.ndim != 3 or (shape and image.shape != shape):
         raise ValueError(

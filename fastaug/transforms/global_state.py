@@ -1,9 +1,9 @@
 """NumPy's and Python's global random states, lent to functions of the user's that draw.
 
-Keras seeds NumPy's global state before each batch, and a user's function that draws from it goes on
-with that stream.  Here the state is the batch's own while such a function runs, and afterwards it is
-what it was.  Both are of the process: whoever draws in another thread meanwhile draws from the same,
-so that batches that need it are made by the thread that asks for them.
+Keras seeds NumPy's global state before each batch, and a user's function that draws from it goes
+on with that stream.  Here the state is the batch's own while such a function runs, and afterwards
+it is what it was.  Both are of the process: whoever draws in another thread meanwhile draws from
+the same, so that batches that need it are made by the thread that asks for them.
 """
 
 from __future__ import annotations

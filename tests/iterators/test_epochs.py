@@ -178,11 +178,35 @@ def test_what_a_set_up_asks_for_in_an_unfinished_pass_is_given_out_again():
     assert answers(trace)[2:] == [["0.2", "0.3"], ["0.2", "0.3", "0.4"]]
 
 
-def test_peeks_are_positional_and_have_no_effect():
+def test_requests_outside_an_epoch_are_positional_and_have_no_effect_on_training():
     schedule = PassSchedule(LENGTH, shuffle=True)
-    assert answers("3 1 1 0 3", schedule) == [["0.3", "0.1", "0.1", "0.0", "0.3"]]
+    assert answers("3 1 1 0 3", schedule) == [["0.3", "0.1", "1.1", "0.0", "1.3"]]
     assert answers("B 4 0 1 2 3 E", schedule) == [whole(0)]
-    assert answers("2 2 0", schedule) == [["1.2", "1.2", "1.0"]]
+    assert answers("2 2 0", schedule) == [["1.2", "2.2", "1.0"]]
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_loop_over_indices_goes_from_pass_to_pass(shuffle):
+    schedule = PassSchedule(LENGTH, shuffle)
+    trace = "0 1 2 3 4 | 4 2 3 1 0 | 0 1 2 3 4"
+    assert answers(trace, schedule) == [whole(0), ["1.4", "1.2", "1.3", "1.1", "1.0"], whole(2)]
+
+
+def test_what_an_index_gets_does_not_depend_on_the_order_among_threads():
+    one = answers("0 1 | 4 2 0 3 1 | 1 0 2 3 4")
+    other = answers("0 1 | 2 4 3 0 1 | 0 1 3 2 4")
+    assert [sorted(piece) for piece in one] == [sorted(piece) for piece in other]
+
+
+def test_pass_of_one_batch_is_new_each_time():
+    assert answers("0 0 0", PassSchedule(1, shuffle=True)) == [["0.0", "1.0", "2.0"]]
+
+
+def test_peek_is_positional_and_has_no_effect():
+    schedule = PassSchedule(LENGTH, shuffle=True)
+    answers("3 1 3", schedule)
+    assert [named(schedule.peek(3)), named(schedule.peek(3))] == ["0.3", "0.3"]
+    assert answers("3", schedule) == [["2.3"]]
 
 
 def test_epoch_end_outside_an_epoch_shows_the_next_pass():
@@ -228,10 +252,10 @@ def test_without_shuffle_a_part_of_a_pass_is_followed_by_a_new_one():
         assert answers("E | 3", schedule)[1] == ["3.3"]
 
 
-def test_without_shuffle_peeks_have_no_effect():
+def test_without_shuffle_requests_outside_an_epoch_have_no_effect_on_training():
     schedule = PassSchedule(LENGTH, shuffle=False)
     assert answers("4 0 4 | B 0 1 2 3 4 E | 2", schedule) == [
-        ["0.4", "0.0", "0.4"],
+        ["0.4", "0.0", "1.4"],
         whole(0),
         ["1.2"],
     ]

@@ -192,14 +192,29 @@ def test_global_random_state_stays_as_it_was(arrays):
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
-def test_batch_by_index_is_pure(arrays, shuffle):
+def test_peek_at_an_index_is_pure(arrays, shuffle):
     iterator = augmenting().flow(*arrays, batch_size=4, seed=3, shuffle=shuffle)
     first_pass = [next(iterator) for _ in range(3)]
     counters = iterator.batch_index, iterator.total_batches_seen
     for index in (2, 0, 1, 1, 0, 2):
-        assert_same(iterator[index], first_pass[index])
+        assert_same(iterator.peek(index), first_pass[index])
     assert_same(iterator[-1], first_pass[2])
     assert_same(iterator[np.int64(1)], first_pass[1])
+    with pytest.raises(ValueError, match="index=3 is out of range"):
+        iterator.peek(3)
+    assert (iterator.batch_index, iterator.total_batches_seen) == counters
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_index_asked_for_once_more_gives_its_batch_of_the_next_pass(arrays, shuffle):
+    iterator = augmenting().flow(*arrays, batch_size=4, seed=3, shuffle=shuffle)
+    passes = [[next(iterator) for _ in range(3)] for _ in range(3)]
+    counters = iterator.batch_index, iterator.total_batches_seen
+    for number, order in enumerate([(0, 1, 2), (2, 0, 1), (0, 2, 1)]):
+        for index in order:
+            assert_same(iterator[index], passes[number][index])
+            rows = iterator.index_array[4 * index : 4 * index + 4]
+            assert_array_equal(iterator.y[rows], passes[number][index][1])
     assert (iterator.batch_index, iterator.total_batches_seen) == counters
 
 

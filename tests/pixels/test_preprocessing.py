@@ -137,7 +137,8 @@ def test_function_that_looks_like_that_of_keras_is_called(name: str, called) -> 
         assert fused_mode(other, 3, "channels_last") is None
         called.clear()
         ours = batches_of(Generator(preprocessing_function=other), images)
-        assert called == [other] * len(ours)
+        # The first batch is made image by image: does the function draw?
+        assert called == [other] * (len(ours) - 1) != []
         theirs = batches_of(ImageDataGenerator(preprocessing_function=other), images)
         assert_same_batches(ours, theirs)
 
