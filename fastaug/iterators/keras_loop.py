@@ -78,7 +78,8 @@ class KerasLoop:
 
     def _set_index_array(self: Any) -> None:
         """Draw a new order from NumPy's global state, as code that reaches into Keras' does."""
-        self.index_array = np.random.permutation(self.n) if self._shuffle else np.arange(self.n)
+        array = np.random.permutation(self.n) if self._shuffle else np.arange(self.n)
+        self.index_array = array
 
     @replaceable
     def _flow_index(self: Any) -> Iterator[NDArray[np.intp]]:

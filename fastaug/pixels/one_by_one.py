@@ -1,7 +1,7 @@
 """One batch, an image at a time: for methods of the user's, and for functions that draw.
 
 Keras' own loop: parameters, transform, `standardize`, next image, all from NumPy's global state,
-which whoever calls this has set.  What the user did not replace is done by the same kernels as ever.
+which the caller has set.  What the user did not replace is done by the same kernels as ever.
 """
 
 from __future__ import annotations
