@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 import warnings
 
 import numpy as np
@@ -321,3 +322,186 @@ def test_labels_are_those_of_when_a_batch_is_given_out(tmp_path):
     assert_array_equal(next(flow)[1], [104, 105, 106, 107])
     flow.y[8:] = 7
     assert_array_equal(next(flow)[1], [7, 7, 7])
+
+
+# Attributes of an iterator.
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three class folders of PNG files, 11 in all, of different sizes."""
+    from PIL import Image
+
+    for number, image in enumerate(IMAGES):
+        place = tmp_path / "abc"[number % 3]
+        place.mkdir(exist_ok=True)
+        picture = Image.fromarray(image).resize((9 + number, 12))
+        picture.save(place / f"{number:02}.png")
+    return tmp_path
+
+
+def _of_classes(flow):
+    flow.classes = np.minimum(flow.classes, 1)
+
+
+def _of_classes_in_place(flow):
+    flow.classes[:] = 2
+
+
+def _of_class_mode(flow):
+    flow.class_mode = "sparse"
+
+
+def _of_no_class_mode(flow):
+    flow.class_mode = None
+
+
+def _of_class_indices(flow):
+    flow.class_indices["another"] = 3
+
+
+def _of_paths(flow):
+    flow._filepaths = flow._filepaths[::-1]
+
+
+def _of_a_path_in_place(flow):
+    flow._filepaths[3], flow._filepaths[5] = flow._filepaths[5], flow._filepaths[3]
+
+
+def _of_size(flow):
+    flow.target_size = (6, 7)
+    flow.image_shape = (6, 7, 3)
+
+
+def _of_shape_first(flow):
+    flow.image_shape = (6, 7, 3)
+    flow.target_size = (6, 7)
+
+
+def _of_colour(flow):
+    flow.color_mode = "rgba"
+    flow.image_shape = (8, 9, 4)
+
+
+def _of_interpolation(flow):
+    flow.interpolation = "bilinear"
+
+
+def _of_aspect(flow):
+    flow.keep_aspect_ratio = True
+
+
+def _of_dtype(flow):
+    flow.dtype = "float64"
+
+
+CHANGES = [value for name, value in list(globals().items()) if name.startswith("_of_")]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__[4:])
+@pytest.mark.parametrize("options", [{"workers": 0}, {"workers": 2}, {"cache": "memory"}], ids=str)
+def test_what_is_set_on_an_iterator_over_files_counts_from_the_next_batch_on(
+    change, options, folder
+):
+    results = []
+    for kind, own in ((Generator, options), (ImageDataGenerator, {})):
+        generator = kind(horizontal_flip=True, rescale=1 / 255, **own)
+        flow = generator.flow_from_directory(str(folder), (8, 9), batch_size=4, seed=1)
+        batches = [next(flow), next(flow)]
+        time.sleep(0.01)  # so that others are made ahead
+        batches.append(next(flow))
+        change(flow)
+        batches += [next(flow) for _ in range(4)]
+        results.append(batches)
+        if kind is Generator:
+            flow.close()
+    for ours, theirs in zip(*results, strict=True):
+        for one, other in zip(
+            ours if isinstance(ours, tuple) else [ours],
+            theirs if isinstance(theirs, tuple) else [theirs],
+            strict=True,
+        ):
+            assert one.dtype == other.dtype
+            np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
+
+
+def test_shape_that_does_not_fit_the_target_is_named(folder):
+    with Generator().flow_from_directory(folder, (8, 9)) as flow:
+        flow.image_shape = (3, 3, 3)
+        with pytest.raises(ValueError, match=r"image_shape=.*target_size"):
+            next(flow)
+
+
+def test_images_that_are_set_come_with_their_labels():
+    flow = Generator().flow(IMAGES, LABELS, batch_size=4, shuffle=False, seed=1)
+    next(flow)
+    flow.x = np.zeros_like(IMAGES)
+    flow.y = flow.y + 100
+    images, labels = next(flow)
+    assert not images.any()
+    assert_array_equal(labels, [104, 105, 106, 107])
+    flow.x[:] = 5
+    assert (next(flow)[0] == 5).all()
+    with pytest.raises(ValueError, match="x holds 3 images for 11 samples"):
+        flow.x = IMAGES[:3]
+
+
+def test_number_of_samples_can_be_made_smaller():
+    flow = Generator().flow(IMAGES, LABELS, batch_size=4, shuffle=False, seed=1)
+    flow.n = 6
+    assert len(flow) == 2
+    assert [len(next(flow)[0]) for _ in range(4)] == [4, 2, 4, 2]
+    with pytest.raises(ValueError, match="n=12 is out of range"):
+        flow.n = 12
+
+
+def test_pictures_are_saved_from_when_the_folder_is_set(tmp_path):
+    flow = Generator().flow(IMAGES, batch_size=4, seed=1)
+    next(flow)
+    flow.save_to_dir, flow.save_prefix, flow.save_format = tmp_path, "p", "bmp"
+    next(flow)
+    assert len(list(tmp_path.glob("p_*.bmp"))) == 4
+
+
+def test_order_that_is_set_is_that_of_the_pass():
+    flow = Generator().flow(IMAGES, LABELS, batch_size=4, seed=1)
+    order = np.arange(11)[::-1]
+    flow.index_array = order
+    labels = np.concatenate([flow[i][1] for i in range(3)])
+    assert_array_equal(labels, order)
+    assert_array_equal(flow.index_array, order)
+    with pytest.raises(ValueError, match="index_array must hold row numbers"):
+        flow.index_array = [0, 11]
+
+
+def test_set_index_array_draws_an_order_from_numpys_global_state():
+    results = []
+    for kind in (Generator, ImageDataGenerator):
+        flow = kind().flow(IMAGES, LABELS, batch_size=4, seed=1)
+        np.random.seed(4)
+        flow._set_index_array()
+        results.append(np.concatenate([flow[i][1] for i in range(3)]))
+    assert_array_equal(*results)
+
+
+@pytest.mark.parametrize("property_name", ["labels", "sample_weight", "filepaths"])
+def test_properties_of_a_subclass_count(property_name, folder):
+    from keras.src.legacy.preprocessing.image import DirectoryIterator
+
+    results = []
+    for generator, base in (
+        (Generator(workers=0), fastaug.DirectoryIterator),
+        (ImageDataGenerator(), DirectoryIterator),
+    ):
+
+        def value(self):
+            if property_name == "filepaths":
+                return self._filepaths[::-1]
+            return np.arange(11)
+
+        own = type("Own", (base,), {property_name: property(value)})
+        flow = own(str(folder), generator, (8, 9), batch_size=4, seed=1)
+        results.append([next(flow) for _ in range(3)])
+    for ours, theirs in zip(*results, strict=True):
+        for one, other in zip(ours, theirs, strict=True):
+            assert_array_equal(one, other)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastaug.checks import check_flag
 from fastaug.files.catalog import split_of
 from fastaug.iterators.base import BatchIterator
+from fastaug.iterators.passes import Position
 from fastaug.iterators.saved_pictures import picture_saver
 from fastaug.keras_settings import checked_format, default_dtype
 from fastaug.pixels.layout import Array, channels_last, check_dtype
@@ -69,7 +70,8 @@ subset, ignore_class_split, dtype
         _check_lengths(images, others, y, weights)
         settings = Settings() if image_data_generator is None else image_data_generator
         part = _subset_slice(subset, len(images), settings, y, ignore_class_split)
-        self.x = images[part]
+        self._images = images[part]
+        self._is_reached_into = False  # by a script, for `x`
         self.x_misc = [other[part] for other in others]
         self.y = None if y is None else y[part]
         # A quirk of Keras: a subset is taken of images and labels, but not of the weights.
@@ -77,18 +79,39 @@ subset, ignore_class_split, dtype
         self.sample_weight = None if weights is None else weights[rows]
         super().__init__(
             image_data_generator,
-            n=len(self.x),
+            n=len(self._images),
             batch_size=batch_size,
             shuffle=shuffle,
             seed=seed,
-            image_shape=self.x.shape[1:],
+            image_shape=self._images.shape[1:],
             data_format=data_format,
             dtype=check_dtype("dtype", default_dtype() if dtype is None else dtype).name,
             saver=picture_saver(save_to_dir, save_prefix, save_format, data_format, numbers=10_000),
         )
 
+    @property
+    def x(self) -> Array:
+        """The images.  Whoever has them may change them: nothing is made ahead from then on."""
+        if not self._is_reached_into:
+            self._is_reached_into = True
+            self._read_ahead.forget()
+        return self._images
+
+    @x.setter
+    def x(self, value: Any) -> None:
+        images = check_images(value, self.data_format)
+        if len(images) < self.n:
+            raise ValueError(f"x holds {len(images)} images for {self.n} samples: make a new flow")
+        self._images = images
+        self.image_shape = images.shape[1:]
+        self._read_ahead.forget()
+        self._source = self._make_source()
+
+    def _ahead(self, position: Position) -> list[Position]:
+        return [] if self._is_reached_into else super()._ahead(position)
+
     def _make_source(self) -> Source:
-        return ArraySource(self.x)
+        return ArraySource(self._images)
 
     def _label(self, batch: Array, rows: NDArray[np.intp]) -> Any:
         inputs = [batch, *(other[rows] for other in self.x_misc)] if self.x_misc else batch

@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from operator import is_
 from time import perf_counter
 from typing import Any
 
@@ -26,9 +25,10 @@ from fastaug.counters import Counters, Delivery
 from fastaug.files.catalog import EXTENSIONS
 from fastaug.iterators.keras_loop import KerasLoop, Made
 from fastaug.iterators.labels import in_tuples
+from fastaug.iterators.orders import Orders
 from fastaug.iterators.passes import PassSchedule, Position, following
 from fastaug.iterators.read_ahead import ReadAhead
-from fastaug.iterators.saved_pictures import PictureSaver
+from fastaug.iterators.saved_pictures import PictureSaver, picture_saver
 from fastaug.kernels.launch import Pace, check_process
 from fastaug.overrides import replaceable, replaced
 from fastaug.pixels.batch import Recipe, make_batch
@@ -39,8 +39,6 @@ from fastaug.settings import Settings
 from fastaug.sources.base import Request, Source
 from fastaug.transforms.policy import Drawn
 from fastaug.transforms.streams import SEEDS, Streams, batch_stream
-
-_MAX_ORDERS = 3  # the pass under way, the next one, and one for `next()`
 
 
 class BatchIterator(KerasLoop, keras.utils.PyDataset, ABC):  # type: ignore[misc]
@@ -64,6 +62,7 @@ class BatchIterator(KerasLoop, keras.utils.PyDataset, ABC):  # type: ignore[misc
     """
 
     white_list_formats = EXTENSIONS
+    _name_numbers = 10_000  # how many Keras draws for the names of saved pictures
 
     def __init__(
         self,
@@ -84,7 +83,7 @@ class BatchIterator(KerasLoop, keras.utils.PyDataset, ABC):  # type: ignore[misc
             check_integer("seed", seed, minimum=0, maximum=SEEDS - 1)
         self.image_data_generator = image_data_generator
         self._defaults = Settings()  # where there is no generator
-        self.n = n
+        self._n = self._rows_there = n
         self.seed = seed
         self.image_shape = image_shape
         self.data_format = data_format
@@ -95,14 +94,13 @@ class BatchIterator(KerasLoop, keras.utils.PyDataset, ABC):  # type: ignore[misc
         self._drawn_seed = int(np.random.randint(SEEDS, dtype=np.int64)) if seed is None else seed
         self._batch_size = int(batch_size)
         self._shuffle = bool(shuffle)
-        self._saver = saver
         self.save_to_dir = None if saver is None else str(saver.folder)
         self.save_prefix = "" if saver is None else saver.prefix
         self.save_format = "png" if saver is None else saver.format
+        self._last_saver = saver
         self._start: int | None = None  # batches seen when the pass of `next()` began
         self._shown_start: int | None = None  # ... and that of the last batch that was asked for
-        self._orders: dict[tuple[int, int], NDArray[np.intp]] = {}
-        self._own_orders: dict[int, NDArray[np.intp]] = {}  # that a script has set
+        self._orders = Orders()
         self._last_position: Position | None = None
         self._is_sequential = True  # so that the next requests can be guessed
         self._schedule = self._new_schedule()
@@ -110,7 +108,6 @@ class BatchIterator(KerasLoop, keras.utils.PyDataset, ABC):  # type: ignore[misc
         self._buffers = BatchBuffers()
         self._pace = Pace()
         self._read_ahead = ReadAhead(self._make)
-        self._options: tuple[Any, ...] = ()
         self._begin_user_code()
         self._stats = Counters()
         self._deliveries: deque[Delivery] | None = None  # of `InputStats`
@@ -130,7 +127,6 @@ class BatchIterator(KerasLoop, keras.utils.PyDataset, ABC):  # type: ignore[misc
         self.batch_index = 0
         self._schedule = self._new_schedule()
         self._orders.clear()
-        self._own_orders.clear()
         self._read_ahead.forget()
         self._source.close()
         self._source = self._make_source()
@@ -139,6 +135,17 @@ class BatchIterator(KerasLoop, keras.utils.PyDataset, ABC):  # type: ignore[misc
         # Who replaces `__getitem__` knows a batch by its index: then `fit` asks by place, too.
         binds = self._shuffle and replaced(self, "__getitem__") is None
         return PassSchedule(len(self), binds)
+
+    @property
+    def n(self) -> int:
+        """Number of samples; setting it starts a new pass over the first so many."""
+        return self._n
+
+    @n.setter
+    def n(self, value: int) -> None:
+        check_integer("n", value, minimum=0, maximum=self._rows_there)
+        self._n = int(value)
+        self._restart()
 
     @property
     def batch_size(self) -> int:
@@ -204,6 +211,16 @@ class BatchIterator(KerasLoop, keras.utils.PyDataset, ABC):  # type: ignore[misc
                 rows = self._rows(position)
                 self._handed_out.append((rows, position))
             yield rows
+
+    @property
+    def _saver(self) -> PictureSaver | None:
+        """What saves pictures, or None: scripts set `save_to_dir` and its kin."""
+        if not self.save_to_dir:
+            return None
+        last, wanted = self._last_saver, (str(self.save_to_dir), self.save_prefix, self.save_format)
+        if last is None or (str(last.folder), last.prefix, last.format) != wanted:
+            self._last_saver = picture_saver(*wanted, self.data_format, self._name_numbers)
+        return self._last_saver
 
     @property
     def _settings(self) -> Settings:
@@ -286,19 +303,17 @@ class BatchIterator(KerasLoop, keras.utils.PyDataset, ABC):  # type: ignore[misc
 
     @index_array.setter
     def index_array(self, value: Any) -> None:
-        order = np.array(value)
-        whole = order.ndim == 1 and order.dtype.kind in "iu"
-        if not whole or order.min(initial=0) < 0 or order.max(initial=-1) >= self.n:
-            raise ValueError(f"index_array must hold row numbers from 0 to {self.n - 1}")
-        order = order.astype(np.intp)
-        order.flags.writeable = False
         with self.lock:
             peeks = self._schedule.peek(0).start
-            starts = {peeks, self._schedule.pass_start, self._start, self._shown_start}
-            self._own_orders = {start: order for start in starts if start is not None}
+            starts = (peeks, self._schedule.pass_start, self._start, self._shown_start)
+            self._orders.set_own(value, starts, self.n)
             if self._shown_start is None:
                 self._shown_start = peeks
         self._read_ahead.forget()
+
+    def _set_index_array(self) -> None:
+        """Draw a new order from NumPy's global state, as code that reaches into Keras' does."""
+        self.index_array = np.random.permutation(self.n) if self._shuffle else np.arange(self.n)
 
     def reset(self) -> None:
         """Let `next()` start a new pass; `fit` is not affected."""
@@ -378,18 +393,7 @@ class BatchIterator(KerasLoop, keras.utils.PyDataset, ABC):  # type: ignore[misc
 
     def _order(self, start: int) -> NDArray[np.intp]:
         """Return the order of the pass that begins when `start` batches were seen."""
-        if self._own_orders and start in self._own_orders:
-            return self._own_orders[start]
-        key = self._stream_seed, start if self._shuffle else 0  # scripts may change `seed`
-        if key not in self._orders:
-            order = np.arange(self.n)
-            if self._shuffle:
-                order = batch_stream(self._stream_seed, start).permutation(self.n)
-            while len(self._orders) >= _MAX_ORDERS:
-                self._orders.pop(next(iter(self._orders)))
-            order.flags.writeable = False  # scripts see it as `index_array`
-            self._orders[key] = order
-        return self._orders[key]
+        return self._orders.of_pass(start, self._stream_seed, self.n, self._shuffle)
 
     @property
     def _stream_seed(self) -> int:
@@ -413,16 +417,6 @@ class BatchIterator(KerasLoop, keras.utils.PyDataset, ABC):  # type: ignore[misc
         made = self._read_ahead.take(position, partial(self._ahead, position))
         self._stats.add(wait_s=perf_counter() - started)
         return self._labelled(made)
-
-    def _note_options(self) -> None:
-        """Forget batches that were made ahead with other options: scripts change them."""
-        settings = self._settings
-        settings.check()
-        options = self.seed, *vars(settings).values()
-        if len(options) != len(self._options) or not all(map(is_, options, self._options)):
-            self._read_ahead.forget()
-            self._options = options
-            self._find_methods(settings)
 
     def _report(self) -> None:
         """Warn of what is to be reported at the end of an epoch."""

@@ -17,7 +17,7 @@ from fastaug.files.dataframes import scan_dataframe
 from fastaug.files.folders import scan_directory
 from fastaug.files.target import Target, checked_target
 from fastaug.iterators.base import BatchIterator
-from fastaug.iterators.labels import ClassLabels
+from fastaug.iterators.labels import class_labels
 from fastaug.iterators.passes import Position
 from fastaug.iterators.saved_pictures import PictureSaver, picture_saver
 from fastaug.iterators.substitutes import Substitutes, Unreadable
@@ -27,6 +27,7 @@ from fastaug.settings import Settings
 from fastaug.sources.base import FileReader
 from fastaug.sources.opening import open_source
 
+_NUMBERED = ("categorical", "binary", "sparse")
 _NAME_NUMBERS = 10_000_000  # Keras draws this many for the names of saved pictures
 
 
@@ -90,6 +91,7 @@ class FileIterator(BatchIterator):
     """
 
     _source: FileReader
+    _name_numbers = _NAME_NUMBERS
 
     def __init__(
         self, catalog: Catalog, image_data_generator: Settings | None, options: FileOptions
@@ -103,25 +105,20 @@ class FileIterator(BatchIterator):
             self.class_indices = catalog.class_indices
             self.num_classes = len(catalog.class_indices)
             self.classes = catalog.classes
-        self.target_size = (target.height, target.width)
-        self.color_mode = target.color_mode
-        self.interpolation = target.interpolation
-        self.keep_aspect_ratio = target.keep_aspect_ratio
         self.subset = options.subset
         self._filepaths = catalog.filepaths
         self._targets = catalog.targets
-        self._weights = catalog.weights
+        self._sample_weight = catalog.weights
         self._target = (image_data_generator or Settings()).decoding(target)
+        self._opened: list[str] = []  # the paths that the source knows
         self._substitutes = Substitutes(self.samples)
-        self._class_labels = _class_labels(catalog, options.class_mode, options.dtype)
-        shape = target.slot_shape
         super().__init__(
             image_data_generator,
             n=self.samples,
             batch_size=options.batch_size,
             shuffle=options.shuffle,
             seed=options.seed,
-            image_shape=(shape[2], *shape[:2]) if data_format == "channels_first" else shape,
+            image_shape=_image_shape(target, data_format),
             data_format=data_format,
             dtype=options.dtype,
             saver=options.saver,
@@ -140,7 +137,58 @@ class FileIterator(BatchIterator):
     @property
     def sample_weight(self) -> NDArray[Any] | None:
         """Weight of every file, or None."""
-        return self._weights
+        return self._sample_weight
+
+    @property
+    def target_size(self) -> tuple[int, int]:
+        """Height and width that files are brought to; `image_shape` follows when it is set."""
+        return self._target.height, self._target.width
+
+    @target_size.setter
+    def target_size(self, value: Any) -> None:
+        self._set_target(target_size=value)
+
+    @property
+    def color_mode(self) -> str:
+        """Colours that files are brought to; `image_shape` follows when it is set."""
+        return self._target.color_mode
+
+    @color_mode.setter
+    def color_mode(self, value: str) -> None:
+        self._set_target(color_mode=value)
+
+    @property
+    def interpolation(self) -> str:
+        """How files are resized."""
+        return self._target.interpolation
+
+    @interpolation.setter
+    def interpolation(self, value: str) -> None:
+        self._set_target(interpolation=value)
+
+    @property
+    def keep_aspect_ratio(self) -> bool:
+        """Whether files are cropped to the shape of `target_size` before they are resized."""
+        return self._target.keep_aspect_ratio
+
+    @keep_aspect_ratio.setter
+    def keep_aspect_ratio(self, value: bool) -> None:
+        self._set_target(keep_aspect_ratio=value)
+
+    def _set_target(self, **changes: Any) -> None:
+        """Decode to another target, from the next batch on."""
+        names = ("target_size", "color_mode", "interpolation", "keep_aspect_ratio")
+        target = checked_target(**({name: getattr(self, name) for name in names} | changes))
+        self._target = self._settings.decoding(target)
+        self.image_shape = _image_shape(target, self.data_format)
+        self._reopen()
+
+    def _reopen(self) -> None:
+        """Forget what was made and decoded of other files, or to another target."""
+        self._read_ahead.forget()
+        with self._read_ahead.paused():
+            self._source.close()
+            self._source = self._make_source()
 
     @property
     def errors(self) -> list[Unreadable]:
@@ -158,7 +206,23 @@ class FileIterator(BatchIterator):
         order, first = self._order(position.start), position.batch * self.batch_size
         return self._substitutes.replace(order, first, len(rows))
 
+    def _note_files(self, position: Position) -> None:
+        """Open the source anew if the paths of a batch are others now, or its target is."""
+        with self.lock:
+            rows = self._rows(position)
+        paths = self.filepaths
+        if len(paths) < self.n:
+            raise ValueError(f"filepaths holds {len(paths)} paths for {self.n} samples")
+        if tuple(self.image_shape) != _image_shape(self._target, self.data_format):
+            raise ValueError(
+                f"image_shape={self.image_shape} does not fit target_size={self.target_size}, "
+                f"color_mode={self.color_mode!r}, data_format={self.data_format!r}: set those"
+            )
+        if any(paths[row] is not self._opened[row] for row in rows.tolist()):
+            self._reopen()
+
     def _take(self, position: Position) -> Any:
+        self._note_files(position)
         batch = super()._take(position)
         if self._skips:
             with self.lock:
@@ -186,7 +250,8 @@ class FileIterator(BatchIterator):
         return self._skips and self._substitutes.add(error, rows, self._source.path_of)
 
     def _make_source(self) -> FileReader:
-        settings, files = self._settings, self._filepaths
+        settings, files = self._settings, list(self.filepaths)
+        self._opened = files
         batch_size = min(self.batch_size, self.n)
         return open_source(settings, files, self._target, self.data_format, batch_size, self._stats)
 
@@ -196,14 +261,18 @@ class FileIterator(BatchIterator):
         if self.class_mode == "input":
             labels: Any = batch.copy()
         elif self.class_mode == "multi_output":
-            labels = [target[rows] for target in self._targets]
-        elif self._class_labels is not None:
-            labels = self._class_labels.batch(rows)
+            labels = [target[rows] for target in self.labels]
+        elif self.class_mode == "raw":
+            labels = self.labels[rows]
+        elif self.class_mode in _NUMBERED:
+            # Class numbers beyond 255 would wrap round in uint8.
+            dtype = np.float32 if np.dtype(self.dtype).kind == "u" else self.dtype
+            one_hot = self.class_mode == "categorical"
+            labels = class_labels(self.classes, rows, len(self.class_indices), one_hot, dtype)
         else:
-            labels = self._targets[rows]
-        if self._weights is None:
-            return batch, labels
-        return batch, labels, self._weights[rows]
+            check_one_of("class_mode", self.class_mode, DATAFRAME_CLASS_MODES)
+        weights = self.sample_weight
+        return (batch, labels) if weights is None else (batch, labels, weights[rows])
 
 
 class DirectoryIterator(FileIterator):
@@ -366,10 +435,6 @@ def _validation_split(settings: Settings | None) -> float:
     return 0.0 if settings is None else settings._validation_split
 
 
-def _class_labels(catalog: Catalog, class_mode: str | None, dtype: Any) -> ClassLabels | None:
-    if class_mode not in ("categorical", "binary", "sparse"):
-        return None
-    # Class numbers beyond 255 would wrap round in uint8.
-    dtype = np.float32 if np.dtype(dtype).kind == "u" else dtype
-    count = len(catalog.class_indices)
-    return ClassLabels(catalog.classes, count, class_mode == "categorical", dtype)
+def _image_shape(target: Target, data_format: str) -> tuple[int, int, int]:
+    shape = target.slot_shape
+    return (shape[2], *shape[:2]) if data_format == "channels_first" else shape

@@ -12,6 +12,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from operator import is_
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,14 +48,16 @@ class KerasLoop:
     batch_index: int
     image_shape: tuple[int, ...]
     lock: Any
-    n: int
+    dtype: Any
+    n: Any
+    save_to_dir: Any
+    seed: Any
     _buffers: Any
     _draw: Any
     _guess: Any
     _label: Any
     _make: Any
     _make_batch: Any
-    _note_options: Any
     _read_ahead: Any
     _recipe: Any
     _request: Any
@@ -68,6 +71,7 @@ class KerasLoop:
 
     def _begin_user_code(self) -> None:
         """Know nothing yet."""
+        self._options: tuple[Any, ...] = ()  # of the last batch
         self._methods = Methods()
         self._has_warned_of_random_transform = False
         self._function: Any = None  # the user's, of which it is known ...
@@ -75,11 +79,6 @@ class KerasLoop:
         self._is_disturbed = False  # whether others draw while it runs ahead of time
         self._own_indices: Iterator[Any] | None = None  # of the user's `_flow_index`
         self._handed_out: deque[tuple[NDArray[np.intp], Position]] = deque(maxlen=8)
-
-    def _set_index_array(self: Any) -> None:
-        """Draw a new order from NumPy's global state, as code that reaches into Keras' does."""
-        array = np.random.permutation(self.n) if self._shuffle else np.arange(self.n)
-        self.index_array = array
 
     @replaceable
     def _flow_index(self: Any) -> Iterator[NDArray[np.intp]]:
@@ -131,6 +130,16 @@ class KerasLoop:
 
     def _replaced_batches(self) -> Callable[..., Any] | None:
         return replaced(self, "_get_batches_of_transformed_samples")
+
+    def _note_options(self) -> None:
+        """Forget batches that were made ahead with other options: scripts change them."""
+        settings = self._settings
+        settings.check()
+        options = self.seed, self.dtype, self.save_to_dir, *vars(settings).values()
+        if len(options) != len(self._options) or not all(map(is_, options, self._options)):
+            self._read_ahead.forget()
+            self._options = options
+            self._find_methods(settings)
 
     def _find_methods(self, settings: Settings) -> None:
         """Find out which methods of the generator the user has replaced, and say so."""

@@ -8,40 +8,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class ClassLabels:
-    """The labels of a data set, ready to be taken batch by batch.
+def class_labels(
+    classes: Any, rows: NDArray[np.intp], num_classes: int, one_hot: bool, dtype: Any
+) -> NDArray[Any]:
+    """Return the labels of some rows as they are now: scripts change `classes`.
 
     Parameters
     ----------
     classes
         Class number of every row: integers, or for several labels a row also lists of them.
+    rows
+        (n,) the rows.
     num_classes
         How many classes there are.
     one_hot
-        True for `categorical`, False for `binary` and `sparse`.
+        True for `categorical`: (n, num_classes) with ones.  False for `binary` and `sparse`: (n,).
     dtype
         Dtype of the labels.
+
+    Raises
+    ------
+    ValueError
+        If a number stands for no class.
     """
-
-    def __init__(self, classes: Any, num_classes: int, one_hot: bool, dtype: Any) -> None:
-        lists = [number if isinstance(number, list) else [number] for number in classes]
-        self._counts = np.array([len(numbers) for numbers in lists], np.intp)
-        self._starts = np.cumsum(self._counts) - self._counts
-        self._numbers = np.array([number for numbers in lists for number in numbers], np.intp)
-        self._num_classes = num_classes
-        self._one_hot = one_hot
-        self._dtype = dtype
-
-    def batch(self, rows: NDArray[np.intp]) -> NDArray[Any]:
-        """Return the rows' labels: (n,) class numbers, or (n, classes) with ones at them."""
-        if not self._one_hot:
-            return self._numbers[rows].astype(self._dtype)
-        labels = np.zeros((len(rows), self._num_classes), self._dtype)
-        counts = self._counts[rows]
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        numbers = self._numbers[np.repeat(self._starts[rows], counts) + within]
-        labels[np.repeat(np.arange(len(rows)), counts), numbers] = 1
-        return labels
+    numbers = classes[rows] if isinstance(classes, np.ndarray) else [classes[row] for row in rows]
+    if not one_hot:
+        return np.array(numbers).astype(dtype)
+    labels = np.zeros((len(rows), num_classes), dtype)
+    try:
+        if isinstance(numbers, np.ndarray) and numbers.ndim == 1:
+            labels[np.arange(len(rows)), numbers] = 1
+            return labels
+        for i, number in enumerate(numbers):
+            labels[i, number] = 1
+    except IndexError:
+        raise ValueError(
+            f"classes holds numbers that stand for none of the {num_classes} classes in "
+            f"class_indices, among rows {rows.tolist()}: change both"
+        ) from None
+    return labels
 
 
 def in_tuples(batch: Any) -> Any:
