@@ -424,10 +424,10 @@ class BatchIterator(KerasLoop, keras.utils.PyDataset, ABC):  # type: ignore[misc
     def _make(self, position: Position) -> Any:
         """Make one batch: the same one whoever asks, whenever."""
         wanted = _, rows = self._request(position)
-        drawing = self._needs_asker() and not isinstance(self._function, batched)
-        own = self._replaced_batches()
-        if own is not None or drawing or self._methods.names():
-            return self._make_as_keras(position, rows, own)
+        if self._needs_asker():
+            own = self._replaced_batches()
+            if own is not None or self._has_methods or not isinstance(self._function, batched):
+                return self._make_as_keras(position, rows, own)
         drawn, rng = self._draw(position, len(rows))
         images = self._make_watched(position, wanted, drawn)
         if self._saver is not None:

@@ -72,7 +72,7 @@ class KerasLoop:
     def _begin_user_code(self) -> None:
         """Know nothing yet."""
         self._options: tuple[Any, ...] = ()  # of the last batch
-        self._methods = Methods()
+        self._methods, self._has_methods = Methods(), False
         self._has_warned_of_random_transform = False
         self._function: Any = None  # the user's, of which it is known ...
         self._function_draws: bool | None = None  # ... whether it draws; None: not yet
@@ -124,7 +124,7 @@ class KerasLoop:
 
         So are those that a user's code draws for, because the global state is of the process.
         """
-        if self._methods.names() or self._is_disturbed or self._replaced_batches() is not None:
+        if self._has_methods or self._is_disturbed or self._replaced_batches() is not None:
             return True
         return self._function is not None and self._function_draws is not False
 
@@ -159,7 +159,7 @@ class KerasLoop:
                 "or get_random_transform",
                 stacklevel=users_stacklevel(),
             )
-        self._methods = methods
+        self._methods, self._has_methods = methods, bool(methods.names())
         function = self._recipe().standardization.function
         if function is not self._function:  # a new one begins to be watched
             self._function, self._function_draws, self._is_disturbed = function, None, False
@@ -240,7 +240,11 @@ class KerasLoop:
                 self._methods,
                 samples=rows,
                 buffers=self._buffers,
-                is_exact=lambda: self._function_draws or seen is None or seen.has_drawn,
+                is_exact=lambda: (
+                    function is None
+                    or bool(self._function_draws)
+                    or (seen is not None and seen.has_drawn)
+                ),
             )
         if seen is not None:
             self._function_draws = seen.has_drawn
