@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from operator import is_
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,6 +67,7 @@ class KerasLoop:
     _shuffle: bool
     _size: Any
     _source: Any
+    _stats: Any
     _rng: np.random.RandomState
     _stream_seed: Any
 
@@ -230,6 +232,7 @@ class KerasLoop:
         guesses = [] if position is None or not self._source.prepares else self._guess(position)
         ahead = [self._request(guess) for guess in guesses]
         with self._source.lend((name, rows), ahead) as (images, lent_rows):
+            started = perf_counter()
             batch = make_one_by_one(
                 recipe,
                 images,
@@ -240,12 +243,14 @@ class KerasLoop:
                 self._methods,
                 samples=rows,
                 buffers=self._buffers,
+                stats=self._stats,
                 is_exact=lambda: (
                     function is None
                     or bool(self._function_draws)
                     or (seen is not None and seen.has_drawn)
                 ),
             )
+            self._stats.add(kernel_s=perf_counter() - started)
         if seen is not None:
             self._function_draws = seen.has_drawn
             if seen.has_drawn:

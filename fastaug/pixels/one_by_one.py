@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastaug.counters import Counters
 from fastaug.pixels.batch import Recipe, finish_batch, make_batch
 from fastaug.pixels.buffers import BatchBuffers
 from fastaug.pixels.layout import Array
@@ -47,13 +48,14 @@ def make_one_by_one(
     *,
     samples: NDArray[np.intp],
     buffers: BatchBuffers,
+    stats: Counters,
     is_exact: Callable[[], bool],
 ) -> Array:
     """Augment and standardise a batch as Keras 3.15's iterators do, image by image.
 
     Parameters
     ----------
-    recipe, images, rows, samples, buffers
+    recipe, images, rows, samples, buffers, stats
         As for `make_batch`.
     policy, streams, size
         What is drawn, from where, and the (height, width) of an image.
@@ -76,7 +78,8 @@ def make_one_by_one(
         if methods.standardize is not None:
             image = _checked("standardize", methods.standardize(image), image.shape)  # noqa: PLW2901
         elif function is not None:
-            image = _called(function, image, axis, sample)  # noqa: PLW2901
+            with stats.timing("function_s"):
+                image = _called(function, image, axis, sample)  # noqa: PLW2901
         if made and image.shape != made[0].shape:
             raise ValueError(
                 f"all images of a batch must have one shape: that of sample {sample} is "
