@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from fastaug.checks import check_integer
 from fastaug.fitting.stored import Statistics, read_statistics, write_statistics
 from fastaug.iterators.arrays import check_images
+from fastaug.iterators.global_state import global_states
 from fastaug.overrides import replaced
 from fastaug.pixels.batch import Recipe, transform_images
 from fastaug.pixels.layout import Array
 from fastaug.pixels.standardization import EPSILON
 from fastaug.settings import Settings
-from fastaug.transforms.global_state import global_states
 from fastaug.transforms.streams import streams_of_call
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.errors import users_stacklevel
+from fastaug.iterators.global_state import DrawsSeen, global_states
 from fastaug.iterators.passes import Position
 from fastaug.iterators.read_ahead import NotAheadError
 from fastaug.overrides import replaceable, replaced
@@ -28,7 +29,6 @@ from fastaug.pixels.one_by_one import Methods, make_one_by_one
 from fastaug.pixels.preprocessing import batched
 from fastaug.settings import Settings
 from fastaug.sources.base import Request
-from fastaug.transforms.global_state import DrawsSeen, global_states
 from fastaug.transforms.policy import Drawn
 from fastaug.transforms.streams import SEEDS, Streams, batch_stream
 
