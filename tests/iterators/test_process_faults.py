@@ -117,13 +117,13 @@ def test_worker_that_exits_in_the_middle_of_a_file_changes_no_batch(open_iterato
 @pytest.mark.parametrize("how_many", [1, 2])
 def test_stopped_workers_are_a_timeout_and_the_next_epoch_is_whole(open_iterator, how_many):
     iterator = open_iterator(timeout=1, read_ahead=0)
-    expected = [iterator[index] for index in range(len(iterator))]
+    expected = [iterator.peek(index) for index in range(len(iterator))]
     for number in processes(iterator)[:how_many]:
         os.kill(number, signal.SIGSTOP)
     with pytest.raises(TimeoutError, match=r"timeout=1 s; being read: .*\.jpg"):
-        [iterator[index] for index in range(len(iterator))]
+        [iterator.peek(index) for index in range(len(iterator))]
     for index, batch in enumerate(expected):
-        assert_array_equal(iterator[index], batch)
+        assert_array_equal(iterator.peek(index), batch)
 
 
 @pytest.mark.parametrize("read_ahead", [0, 1, 2, 3])
@@ -133,7 +133,7 @@ def test_batches_asked_for_in_any_order_never_wait_for_each_other(open_iterator,
     iterator = open_iterator(read_ahead=read_ahead, timeout=5)
     rng = np.random.default_rng(0)
     for index in (0, 0, 0, 1, 0, 1, 5, 4, 3, *rng.integers(0, len(expected), 60)):
-        assert_array_equal(iterator[int(index)], expected[index])
+        assert_array_equal(iterator.peek(int(index)), expected[index])
 
 
 # --- Several users --------------------------------------------------------------------------------
