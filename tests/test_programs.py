@@ -505,3 +505,20 @@ def test_properties_of_a_subclass_count(property_name, folder):
     for ours, theirs in zip(*results, strict=True):
         for one, other in zip(ours, theirs, strict=True):
             assert_array_equal(one, other)
+
+
+def test_preview_shows_what_a_function_that_draws_gives(tmp_path):
+    generator = Generator(preprocessing_function=noisy)
+    before = states()
+    preview = generator.preview(IMAGES, n=4, batch_size=4, seed=1)
+    assert states() == before
+    assert_array_equal(preview.batch, first_batches(generator, 1)[0][0])
+
+
+def test_preview_refuses_methods_of_the_users():
+    class Own(Generator):
+        def standardize(self, x):
+            return x
+
+    with pytest.raises(ValueError, match="can't show what standardize"):
+        Own().preview(IMAGES)

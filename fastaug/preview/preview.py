@@ -175,13 +175,21 @@ def _make_images(iterator: BatchIterator, position: Position, limit: int) -> _Pr
 
 
 def _make_once(iterator: BatchIterator, position: Position, limit: int) -> _PreviewImages:
+    iterator._note_options()
+    if iterator._has_methods:
+        names = ", ".join(iterator._methods.names())
+        raise ValueError(
+            f"a preview can't show what {names} of your generator give: it can't be undone"
+        )
     request = iterator._request(position)
     rows = request[1]
     drawn, _ = iterator._draw(position, len(rows))
     recipe = iterator._recipe()
     last = recipe.standardization
+    own = iterator._make_as_keras(position, rows, None) if iterator._needs_asker() else None
     with iterator._source.lend(request, []) as (images, picks):
-        batch = make_batch(recipe, images, picks, drawn)[:limit]
+        batch = own.images if own is not None else make_batch(recipe, images, picks, drawn)
+        batch = batch[:limit]
         bare = None
         # A second call of the user's function could give something else.
         if last.known_part is not None and last.function is None:
