@@ -91,7 +91,7 @@ PROMISES: dict[int, list[str]] = {
     9: [  # batches depend on the seed alone
         "test_workers.py::test_generator_gives_the_same_batches_with_any_number_of_workers",
         "test_read_ahead.py::test_batches_do_not_depend_on_reading_ahead",
-        "test_iterators.py::test_batch_by_index_is_pure",
+        "test_iterators.py::test_peek_at_an_index_is_pure",
         "test_oracles.py::test_one_thread_and_all_threads_give_the_same_bits",
         "test_process_faults.py::test_kill_9_changes_no_batch",
         "test_process_faults.py::test_batches_asked_for_in_any_order_never_wait_for_each_other",
