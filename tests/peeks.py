@@ -20,6 +20,8 @@ def processes(reader: Any) -> list[int]:
     """Return the process numbers of the decode workers of an iterator or a source that run now."""
     while hasattr(reader, "_source"):  # of an iterator, and behind a cache
         reader = reader._source
+    if reader._pool is None:  # it rests, or is closed
+        return []
     supervisor = reader._pool._supervisor
     with supervisor.lock:
         return [worker.process.pid for worker in supervisor.workers.values()]

@@ -107,7 +107,7 @@ class BatchIterator(KerasLoop, keras.utils.PyDataset, ABC):  # type: ignore[misc
         self._rng = np.random.RandomState(0)  # seeded anew for every batch
         self._buffers = BatchBuffers()
         self._pace = Pace()
-        self._read_ahead = ReadAhead(self._make)
+        self._read_ahead = ReadAhead(self._make, self._rest)
         self._begin_user_code()
         self._stats = Counters()
         self._deliveries: deque[Delivery] | None = None  # of `InputStats`
@@ -339,9 +339,19 @@ class BatchIterator(KerasLoop, keras.utils.PyDataset, ABC):  # type: ignore[misc
         return self._stats.copy()
 
     def close(self) -> None:
-        """Stop threads and processes and free their memory; batches given out stay valid."""
+        """Stop threads and processes and free their memory; batches given out stay valid.
+
+        An iterator that nobody asks does so by itself after some seconds, and starts again when it
+        is asked.  Files of one that was closed can't be asked for any more.
+        """
         self._source.close()
         self._read_ahead.close()
+        self._buffers.clear()
+
+    def _rest(self) -> None:
+        """Give back what is only needed to make batches, until the next one is asked for."""
+        self._source.rest()
+        self._buffers.clear()
 
     def __enter__(self) -> BatchIterator:
         return self

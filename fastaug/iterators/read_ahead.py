@@ -19,6 +19,8 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
+from fastaug.iterators.idle import unwatch, watch
+
 Request: TypeAlias = Hashable
 
 
@@ -29,6 +31,10 @@ class NotAheadError(Exception):
 # To start a thread and to pass a batch on costs some 0.1 ms, and takes time from the caller's
 # Python.  A caller that comes back sooner than this is served faster without a thread.
 _MIN_IDLE_S = 0.0002
+# Who is not asked for so long gives back what it holds.  A caller that once took longer between two
+# batches is waited for twice as long, within limits: validation comes back after minutes.
+REST_S, _MAX_REST_S = 5.0, 60.0
+_BUSY_S = 1.0  # how long a batch under way is left alone
 _END_S = 10.0  # how long the end of the interpreter waits for a batch that is being made
 
 
@@ -40,10 +46,16 @@ class ReadAhead:
     make
         A method that makes the batch of a request; called by one thread at a time.  Its object is
         held weakly: when that is gone, nothing is made any more.
+    rest
+        A method, held weakly, too, that gives back what is only needed to make batches; called
+        when nobody has asked for one for a while, and none is being made.
     """
 
-    def __init__(self, make: Callable[[Any], Any]) -> None:
+    def __init__(self, make: Callable[[Any], Any], rest: Callable[[], Any]) -> None:
         self._make = weakref.WeakMethod(make)
+        self._rest = weakref.WeakMethod(rest)
+        self._is_watched = False
+        self._longest_gap = 0.0  # between two batches
         self._make_lock = threading.RLock()  # a user's method may ask for rows of its own
         self._lock = threading.Lock()  # for all that follows
         self._futures: dict[Request, Future[Any]] = {}
@@ -57,6 +69,8 @@ class ReadAhead:
     def take(self, wanted: Request, ahead: Callable[[], Iterable[Request]]) -> Any:
         """Return the batch of a request; have those ahead made if the caller takes its time."""
         idle = time.perf_counter() - self._delivery_time
+        if not self._is_watched:
+            self._begin_watch()
         with self._lock:
             future = self._futures.pop(wanted, None)
         try:
@@ -65,12 +79,43 @@ class ReadAhead:
                 batch = self._call(wanted)
             else:
                 batch = future.result()
+            if idle > _MIN_IDLE_S:
+                self._longest_gap = max(self._longest_gap, idle)
+                self._submit(ahead())
         finally:
             del future  # an error that it holds would hold this frame, and so itself, for ever
-        if idle > _MIN_IDLE_S:
-            self._submit(ahead())
-        self._delivery_time = time.perf_counter()
+            self._delivery_time = time.perf_counter()
+            if not self._is_watched:  # it was idle until this moment
+                self._begin_watch()
         return batch
+
+    def _begin_watch(self) -> None:
+        self._is_watched = True
+        watch(self)
+
+    def rest_if_idle(self) -> float | None:
+        """Give back what is held if nobody has asked for a while; see `Resting`."""
+        patience = max(REST_S, min(2 * self._longest_gap, _MAX_REST_S))
+        delivered = self._delivery_time
+        remaining = patience - (time.perf_counter() - delivered)
+        if remaining > 0:
+            return min(remaining, patience)  # the first batch is still being made
+        if not self._make_lock.acquire(blocking=False):
+            return _BUSY_S
+        try:
+            # Whoever asks from here on is watched anew.
+            self._is_watched = False
+            self.forget()
+            rest = self._rest()
+            if rest is not None:
+                rest()
+        finally:
+            self._make_lock.release()
+        # ... but for one who did so before, and has not asked for long.
+        if self._delivery_time == delivered or self._is_watched:
+            return None
+        self._is_watched = True
+        return patience
 
     def is_ahead(self) -> bool:
         """Tell whether the calling thread is the one that makes batches ahead of time."""
@@ -87,7 +132,8 @@ class ReadAhead:
             self._closed = True
             self._drop(self._futures)
         with self._make_lock:
-            pass
+            self._is_watched = False
+        unwatch(self)
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -53,6 +53,11 @@ class BatchBuffers:
             self._buffers.append((weakref.ref(array), memory))
         return array
 
+    def clear(self) -> None:
+        """Let all memory go: what is free at once, what is lent with the last who holds it."""
+        with self._lock:
+            self._buffers.clear()
+
     def _take(self, nbytes: int) -> mmap.mmap:
         """Return free memory that is large enough, and not much too large, or new memory."""
         for number, (lent, memory) in enumerate(self._buffers):

@@ -25,5 +25,8 @@ class ArraySource:
         """Lend the whole array; there is nothing to prepare."""
         yield self._images, wanted[1]
 
+    def rest(self) -> None:
+        """Do nothing: the images are the user's."""
+
     def close(self) -> None:
         """Do nothing."""

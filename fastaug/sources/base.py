@@ -27,8 +27,11 @@ class Source(Protocol):
     def lend(self, wanted: Request, ahead: Sequence[Request]) -> Any:
         """Return a context manager that gives (images, rows); `ahead` will be wanted next."""
 
+    def rest(self) -> None:
+        """Free processes and memory until the next batch is wanted; nothing is lent now."""
+
     def close(self) -> None:
-        """Free processes and memory."""
+        """Free processes and memory for good."""
 
 
 class FileReader(Source, Protocol):

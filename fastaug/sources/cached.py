@@ -60,7 +60,8 @@ class CachedSource:
     def lend(self, wanted: Request, ahead: Sequence[Request]) -> Iterator[LentImages]:
         """Lend the wanted batch: from the cache, or as soon as the rest of it is decoded."""
         name, rows = wanted
-        self._check_open()
+        if self._closed:
+            raise RuntimeError("the iterator is closed")
         places = self._cache.find(rows)
         kept = places >= 0
         self._stats.add(cache_hits=int(np.count_nonzero(kept)))
@@ -96,13 +97,16 @@ class CachedSource:
             self._images = np.empty((count, *self._images.shape[1:]), self._images.dtype)
         return self._images[:count]
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise RuntimeError("the iterator is closed")
-
     def path_of(self, row: int) -> str:
         """Return the full path of a row's file."""
         return self._source.path_of(row)
+
+    def rest(self) -> None:
+        """Stop the decode processes; what is kept stays, but is not mapped until it is wanted."""
+        self._source.rest()
+        with self._lock:
+            self._cache.rest()
+            self._images = self._images[:0].copy()
 
     def close(self) -> None:
         """Stop the decode processes, and let the cache go."""

@@ -6,6 +6,7 @@ which of its rows make the batch.  A file source starts to decode the batches to
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -94,8 +95,12 @@ class LocalFileSource:
         """Return the full path of a row's file."""
         return self._paths[row]
 
-    def close(self) -> None:
-        """Do nothing."""
+    def rest(self) -> None:
+        """Let the memory go."""
+        with self._lock:
+            self._images, self._slots = self._images[:0].copy(), self._slots[:0].copy()
+
+    close = rest
 
 
 class FileSource:
@@ -140,61 +145,69 @@ class FileSource:
         self._new_pool = partial(
             DecodePool, target, workers, batch_size, batches, timeout, resize, stats
         )
-        self._pool = self._new_pool()
+        # None while nobody asks.  The first one is made now: what it lacks is said at once.
+        self._pool: DecodePool | None = self._new_pool()
         self._tickets: dict[Hashable, Ticket] = {}
         # One batch is lent at a time: its pixels lie in memory that the next one may reuse.
         self._lock = threading.Lock()
         self._pool_is_intact = True
         self._closed = False
+        self._owner = os.getpid()
 
     @contextmanager
     def lend(self, wanted: Request, ahead: Sequence[Request]) -> Iterator[LentImages]:
         """Lend the wanted batch as soon as it is decoded, after asking for the ones ahead."""
         ahead = ahead[: self._read_ahead]
-        with self._using_pool():
-            ticket = self._ticket_for(wanted, ahead)
+        with self._using_pool() as pool:
+            ticket = self._ticket_for(pool, wanted, ahead)
             try:
                 self.was_late = ticket.remaining > 0
-                images = self._pool.wait(ticket)
+                images = pool.wait(ticket)
                 yield in_format(images, self._data_format), np.arange(len(images))
             finally:
-                self._pool.release(ticket)
+                pool.release(ticket)
 
     def prepare(self, ahead: Sequence[Request]) -> None:
         """Have batches under way that will be wanted next."""
         ahead = ahead[: self._read_ahead]
-        with self._using_pool():
-            self._submit_ahead(ahead, self._unwanted(ahead))
+        with self._using_pool() as pool:
+            self._submit_ahead(pool, ahead, self._unwanted(ahead))
 
     @contextmanager
-    def _using_pool(self) -> Iterator[None]:
-        """Let one thread at a time use the pool; after a Ctrl-C that is a new pool."""
-        self._pool.check_owner()  # before the lock, which a forked child may find locked for ever
+    def _using_pool(self) -> Iterator[DecodePool]:
+        """Let one thread at a time use the pool; after a rest or a Ctrl-C that is a new one."""
+        # Before the lock, which a forked child may find locked for ever.
+        self._check_owner()
         with self._lock:
-            if not self._pool_is_intact:
+            if self._pool is None or not self._pool_is_intact:
                 self._replace_pool()
+            pool = self._pool
+            if self._closed or pool is None:
+                raise RuntimeError("the iterator is closed")
             # A Ctrl-C may come between any two steps; then nothing is known about the places.
             self._pool_is_intact = False
             try:
-                yield
+                yield pool
             except (Exception, GeneratorExit):
                 self._pool_is_intact = True
                 raise
             self._pool_is_intact = True
 
-    def _ticket_for(self, wanted: Request, ahead: Sequence[Request]) -> Ticket:
+    def _ticket_for(self, pool: DecodePool, wanted: Request, ahead: Sequence[Request]) -> Ticket:
         """Have batches under way, and return the wanted one's ticket."""
         key, unwanted = _key(wanted), self._unwanted([wanted, *ahead])
         ticket = self._tickets.get(key)
         if ticket is not None and ticket.errors and not ticket.crash_files:
-            self._give_up([key])  # a file that failed ahead of time may have been mended since
+            self._give_up(
+                pool, [key]
+            )  # a file that failed ahead of time may have been mended since
         if key not in self._tickets:
-            if not self._pool.places:
+            if not pool.places:
                 # The batch that is needed last has to give up its place.
-                self._give_up([*unwanted, *map(_key, reversed(ahead))])
-            self._submit(wanted)
+                self._give_up(pool, [*unwanted, *map(_key, reversed(ahead))])
+            self._submit(pool, wanted)
         ticket = self._tickets.pop(key)
-        self._submit_ahead(ahead, [other for other in unwanted if other in self._tickets])
+        self._submit_ahead(pool, ahead, [other for other in unwanted if other in self._tickets])
         return ticket
 
     def _unwanted(self, requests: Sequence[Request]) -> list[Hashable]:
@@ -202,46 +215,74 @@ class FileSource:
         keys = set(map(_key, requests))
         return [key for key in self._tickets if key not in keys]
 
-    def _submit_ahead(self, requests: Sequence[Request], unwanted: list[Hashable]) -> None:
+    def _submit_ahead(
+        self, pool: DecodePool, requests: Sequence[Request], unwanted: list[Hashable]
+    ) -> None:
         """Submit what is not under way, as far as there are places."""
         for request in requests:
             if _key(request) in self._tickets:
                 continue
-            if not self._pool.places and unwanted:
-                self._give_up([unwanted.pop(0)])
-            if not self._pool.places:
+            if not pool.places and unwanted:
+                self._give_up(pool, [unwanted.pop(0)])
+            if not pool.places:
                 break  # a place that was given up is still being written to
-            self._submit(request)
+            self._submit(pool, request)
 
-    def _give_up(self, keys: Iterable[Hashable]) -> None:
+    def _give_up(self, pool: DecodePool, keys: Iterable[Hashable]) -> None:
         """Give back the place of the first of these batches that is under way."""
         for key in keys:
             if key in self._tickets:
-                self._pool.release(self._tickets.pop(key))
+                pool.release(self._tickets.pop(key))
                 return
 
-    def _submit(self, request: Request) -> None:
+    def _submit(self, pool: DecodePool, request: Request) -> None:
         """Submit a batch; wait for a place."""
         paths = [self._paths[row] for row in request[1]]
-        self._tickets[_key(request)] = self._pool.submit(paths)
+        self._tickets[_key(request)] = pool.submit(paths)
 
     def _replace_pool(self) -> None:
+        """Begin with a new pool, unless the source is closed."""
+        self._drop_pool()
         if not self._closed:
-            self._pool.close()
-            self._tickets.clear()
             self._pool = self._new_pool()
         if self._closed:  # in the meantime, by another thread
-            self._pool.close()
+            self._drop_pool()
         self._pool_is_intact = True
+
+    def _drop_pool(self) -> None:
+        pool, self._pool = self._pool, None
+        self._tickets.clear()
+        if pool is not None:
+            pool.close()
 
     def path_of(self, row: int) -> str:
         """Return the full path of a row's file."""
         return self._paths[row]
 
+    def _check_owner(self) -> None:
+        if os.getpid() != self._owner:
+            raise RuntimeError(
+                "an iterator over files can't be used in a forked process; make it there"
+            )
+
+    def rest(self) -> None:
+        """Stop the decode processes and free their memory, until the next batch is wanted."""
+        with self._lock:
+            self._drop_pool()
+
     def close(self) -> None:
         """Stop the decode processes."""
         self._closed = True
-        self._pool.close()
+        if os.getpid() != self._owner:
+            return
+        pool = self._pool
+        if pool is not None:
+            pool.close()  # which ends a wait in another thread, that has the lock
+        if self._lock.acquire(blocking=False):
+            try:
+                self._drop_pool()
+            finally:
+                self._lock.release()
 
 
 def _key(request: Request) -> Hashable:

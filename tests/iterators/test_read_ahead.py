@@ -28,6 +28,7 @@ class Maker:
         self.made: list[int] = []
         self.threads: set[str] = set()
         self.idle = threading.Condition()
+        self.rests = 0
 
     def make(self, request: int) -> int:
         if request < 0:
@@ -38,6 +39,9 @@ class Maker:
             self.idle.notify_all()
         return request**2
 
+    def rest(self) -> None:
+        self.rests += 1
+
     def wait_for(self, count: int) -> None:
         with self.idle:
             assert self.idle.wait_for(lambda: len(self.made) >= count, timeout=30)
@@ -45,7 +49,7 @@ class Maker:
 
 def slow_caller(maker: Maker) -> ReadAhead:
     """Return what reads ahead from the first request on: the caller is known to take its time."""
-    ahead = ReadAhead(maker.make)
+    ahead = ReadAhead(maker.make, maker.rest)
     ahead._delivery_time = 0.0
     return ahead
 
@@ -78,7 +82,7 @@ def test_requests_ahead_are_made_by_another_thread_and_handed_out() -> None:
 
 def test_nothing_is_made_ahead_for_a_caller_who_comes_back_at_once() -> None:
     maker = Maker()
-    ahead = ReadAhead(maker.make)
+    ahead = ReadAhead(maker.make, maker.rest)
     assert ahead.take(1, ahead_of(2)) == 1
     assert maker.made == [1]
     assert not ahead._futures

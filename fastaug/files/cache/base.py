@@ -26,6 +26,9 @@ class ImageCache(Protocol):
     def add(self, rows: NDArray[np.intp], images: NDArray[Any], picks: NDArray[np.intp]) -> None:
         """Keep a copy of `images[picks[i]]` for each `rows[i]`, as far as there is room."""
 
+    def rest(self) -> None:
+        """Let go of memory that can be had again, while nobody holds `images`."""
+
     def close(self) -> None:
         """Let go of memory and files; nothing is found or kept any more."""
 

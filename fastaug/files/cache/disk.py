@@ -65,7 +65,7 @@ class DiskCache:
         self._lock_timeout_s = LOCK_TIMEOUT_S
         self._shown_problems: set[str] = set()
         self._lock = threading.Lock()
-        self._closed = False
+        self._closed = self._rests = False
         self._files: CacheFiles | None = None
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
@@ -86,6 +86,8 @@ class DiskCache:
 
     def find(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         """Return the place in `images` of each row, (n,), -1 where it is not kept."""
+        if self._rests:
+            self._map_again()
         places = self._places[rows]
         if (places < 0).any():
             with self._lock:
@@ -112,6 +114,23 @@ class DiskCache:
                     wanted[int(row)] = images[pick]
             problem = self._try_write(wanted) if wanted else ""
         self._warn(problem)
+
+    def rest(self) -> None:
+        """Unmap the pixels until they are wanted."""
+        with self._lock:
+            self._rests = not self._closed
+            self._images = self._images[:0].copy()
+
+    def _map_again(self) -> None:
+        """Map the pixels after a rest; what can't be mapped any more is not kept."""
+        with self._lock:
+            self._rests = False
+            try:
+                if self._files is not None:
+                    self._images = self._files.map(self._images)
+            except (OSError, ValueError) as error:
+                self._refusal = reason_of(error)
+            self._places[self._places >= len(self._images)] = -1
 
     def close(self) -> None:
         """Close the files; nothing is found or kept any more."""

@@ -226,6 +226,9 @@ class MemoryCache:
                 return
             self._places[row] = place
 
+    def rest(self) -> None:
+        """Do nothing: what is kept here can't be had again."""
+
     def close(self) -> None:
         """Let go of the store; nothing is found or kept any more."""
         self._store = None

@@ -208,6 +208,7 @@ class Supervisor:
         deadline = time.monotonic() + _JOIN_S
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        self.free_memories.clear()
         slots = self._slots  # copies of nothing let the shared memory go
         self._slots = Slots(slots.notes.copy(), slots.sizes[:0].copy(), slots.pixels[:0].copy())
 
