@@ -142,6 +142,22 @@ PROMISES: dict[int, list[str]] = {
         "test_cached_batches.py::test_folder_that_cannot_be_used_costs_time_only",
         "test_file_faults.py::test_full_disk_while_pictures_are_saved_leaves_no_half_picture",
     ],
+    16: [  # a seed covers the user's functions
+        "test_programs.py::test_function_gets_the_numbers_that_it_gets_in_keras",
+        "test_programs.py::test_pythons_random_repeats_with_the_seed",
+        "test_programs.py::test_images_and_masks_stay_in_step_though_one_function_crops_at_random",
+    ],
+    17: [  # the user's own code counts
+        "test_programs.py::test_subclass_of_a_generator_gives_what_it_gives_in_keras",
+        "test_programs.py::test_subclass_of_an_iterator_gives_what_it_gives_in_keras",
+        "test_programs.py::test_what_is_set_on_an_iterator_over_files_counts_from_the_next_batch_on",
+        "test_programs.py::test_images_that_are_set_come_with_their_labels",
+        "test_programs.py::test_order_that_is_set_is_that_of_the_pass",
+    ],
+    18: [  # nothing stays behind
+        "test_idle.py::test_idle_iterator_gives_back_all_and_goes_on_where_it_was",
+        "test_idle.py::test_ten_folds_on_tensorflow_leave_nothing",
+    ],
 }
 README = ROOT / "README.md"
 
