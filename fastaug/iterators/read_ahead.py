@@ -90,6 +90,7 @@ class ReadAhead:
         return batch
 
     def _begin_watch(self) -> None:
+        self._delivery_time = time.perf_counter()  # or it would look idle
         self._is_watched = True
         watch(self)
 
