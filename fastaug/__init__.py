@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from fastaug.iterators.arrays import NumpyArrayIterator as NumpyArrayIterator
     from fastaug.iterators.files import DataFrameIterator as DataFrameIterator
     from fastaug.iterators.files import DirectoryIterator as DirectoryIterator
+    from fastaug.keras_legacy import Iterator as Iterator
+    from fastaug.keras_legacy import array_to_img as array_to_img
+    from fastaug.keras_legacy import img_to_array as img_to_array
+    from fastaug.keras_legacy import load_img as load_img
+    from fastaug.keras_legacy import save_img as save_img
     from fastaug.kernels.launch import set_num_threads as set_num_threads
     from fastaug.pixels.preprocessing import batched as batched
     from fastaug.preview.preview import Preview as Preview
@@ -32,13 +37,18 @@ _HOME = {
     "DecodeError": "fastaug.errors",
     "DirectoryIterator": "fastaug.iterators.files",
     "Generator": "fastaug.generator",
+    "Iterator": "fastaug.keras_legacy",
     "InputStats": "fastaug.watch.input_stats",
     "NumpyArrayIterator": "fastaug.iterators.arrays",
     "Preview": "fastaug.preview.preview",
     "SystemMonitor": "fastaug.watch.monitor",
     "WorkerError": "fastaug.errors",
+    "array_to_img": "fastaug.keras_legacy",
     "batched": "fastaug.pixels.preprocessing",
     "fit_folder": "fastaug.fitting.folders",
+    "img_to_array": "fastaug.keras_legacy",
+    "load_img": "fastaug.keras_legacy",
+    "save_img": "fastaug.keras_legacy",
     "scan_folder": "fastaug.scan.report",
     "set_num_threads": "fastaug.kernels.launch",
     "transforms": "fastaug.transforms",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Iterable
+import operator
+import os
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 
@@ -59,3 +61,32 @@ def check_optional(check: Callable[..., Any], name: str, value: Any) -> None:
     """Check a value unless it is None."""
     if value is not None:
         check(name, value)
+
+
+def whole_pair(name: str, value: Any) -> tuple[int, int]:
+    """Return two positive whole numbers from whatever holds them: a list, an array, a tensor ...
+
+    The values of a mapping count.  Raises a ValueError or a TypeError that names the argument.
+    """
+    try:
+        if isinstance(value, str | bytes | Set):  # a set has no order
+            raise TypeError
+        items = list(value.values() if isinstance(value, Mapping) else value)
+    except TypeError:
+        items = []
+    if len(items) != 2:
+        raise ValueError(f"{name}={value!r} must be (height, width)")
+    try:
+        first, second = (item if isinstance(item, bool) else operator.index(item) for item in items)
+    except TypeError:
+        first, second = items
+    for number in (first, second):
+        check_integer(f"each of {name} (height, width)", number, minimum=1)
+    return int(first), int(second)
+
+
+def folder_path(name: str, value: Any) -> str:
+    """Return a path as a string: of a string, bytes, or whatever has `__fspath__`."""
+    if not isinstance(value, str | bytes | os.PathLike):
+        raise TypeError(f"{name}={value!r} is not the name of a folder")
+    return os.fsdecode(value)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastaug import keras_legacy
 from fastaug.checks import check_integer
 from fastaug.files.dataframes import dataframe_arguments, refuse_names_outside
 from fastaug.fitting.arrays import FitResult, fit_statistics, load_statistics, save_statistics
@@ -26,7 +27,7 @@ from fastaug.transforms.policy import Drawn
 from fastaug.transforms.streams import streams_of_call
 
 
-class Generator(Settings):
+class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc]
     """Augment, standardise and batch images for a Keras model, in place of ImageDataGenerator.
 
     The same seed gives the same pictures as the installed Keras' ImageDataGenerator.  Parameters

@@ -77,10 +77,19 @@ def _option(default: Any, check: Callable[[str, Any], object]) -> Any:
 
 _FLAG = partial(_option, check=check_flag)
 _from_zero = partial(check_number, minimum=0)
+_check_range = partial(check_optional, check_number)  # below 0, too: Keras draws from it
+
+
+class _Inside:
+    """What is no option: not in `vars(generator)`, which programs write down as JSON."""
+
+    __slots__ = ("_derived", "memory_caches")
+    _derived: dict[Any, Any] | None  # what follows from the options, until one is changed
+    memory_caches: MemoryCaches
 
 
 @dataclass(eq=False, repr=False)
-class Settings:
+class Settings(_Inside):
     """Every option of `Generator`, where they are explained; checked here.
 
     Up to `dtype` they are Keras', in its order; the others are keyword-only and fastaug's own.
@@ -93,13 +102,13 @@ class Settings:
     samplewise_std_normalization: bool = _FLAG(False)
     zca_whitening: bool = _FLAG(False)
     zca_epsilon: float = _option(1e-6, _from_zero)
-    rotation_range: float = _option(0, _from_zero)
+    rotation_range: float | None = _option(0, _check_range)
     width_shift_range: Any = _option(0.0, check_shift_range)
     height_shift_range: Any = _option(0.0, check_shift_range)
     brightness_range: Sequence[float] | None = _option(None, partial(check_optional, check_pair))
-    shear_range: float = _option(0.0, _from_zero)
+    shear_range: float | None = _option(0.0, _check_range)
     zoom_range: Any = _option(0.0, zoom_pair)
-    channel_shift_range: float = _option(0.0, _from_zero)
+    channel_shift_range: float | None = _option(0.0, _check_range)
     fill_mode: str = _option("nearest", partial(check_one_of, accepted=FILL_MODES))
     cval: float = _option(0.0, check_number)
     horizontal_flip: bool = _FLAG(False)
@@ -148,7 +157,7 @@ class Settings:
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
-        self.__dict__["_derived"] = None
+        object.__setattr__(self, "_derived", None)
 
     def __repr__(self) -> str:
         changed = ", ".join(f"{name}={value!r}" for name, value in self.changed().items())
@@ -167,7 +176,7 @@ class Settings:
 
     def check(self) -> None:
         """Raise a ValueError or TypeError, in the user's words, for the first bad option."""
-        if self.__dict__["_derived"] is not None:
+        if self._derived is not None:
             return
         for name, check in _CHECKS.items():
             check(name, getattr(self, name))
@@ -178,7 +187,7 @@ class Settings:
         # Past `__setattr__`: to bring them to the form that they are kept in is no change.
         self.__dict__["zoom_range"] = zoom_pair("zoom_range", self.zoom_range)
         self.__dict__["transforms"] = tuple(self.transforms)
-        self.__dict__["_derived"] = {}
+        object.__setattr__(self, "_derived", {})
 
     def _resolve_standardization(self) -> None:
         """Switch on what an option needs and off what it excludes, with Keras' warnings."""
@@ -216,14 +225,14 @@ class Settings:
     def _new_policy(self) -> Policy:
         zoom, bright = self.zoom_range, self.brightness_range
         ranges = Ranges(
-            rotation=float(self.rotation_range),
+            rotation=float(self.rotation_range or 0),
             height_shift=shift_range(self.height_shift_range),
             width_shift=shift_range(self.width_shift_range),
-            shear=float(self.shear_range),
+            shear=float(self.shear_range or 0),
             zoom=(zoom[0], zoom[1]),
             horizontal_flip=bool(self.horizontal_flip),
             vertical_flip=bool(self.vertical_flip),
-            channel_shift=float(self.channel_shift_range),
+            channel_shift=float(self.channel_shift_range or 0),
             brightness=None if bright is None else (bright[0], bright[1]),
         )
         keras = KerasAugmentation(ranges, bool(self.keras_quirks))
@@ -253,7 +262,7 @@ class Settings:
 
         `lasting` says that nothing in it can be changed in place without a change of the key.
         """
-        derived = self.__dict__["_derived"]
+        derived = self._derived
         if not lasting or derived is None:  # another thread may have changed an option
             return make()
         if key not in derived:

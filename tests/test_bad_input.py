@@ -51,26 +51,20 @@ FLAG = ("neither True nor False",)
 # Generator: (argument, wrong value, words in the message beside the argument's name).
 OPTIONS = [
     ("rotation_range", "20", ("'20'", "number")),
-    ("rotation_range", -1, ("-1", "0")),
     ("rotation_range", (-10, 10), ("(-10, 10)", "number")),
     ("rotation_range", float("nan"), ("nan", "finite")),
-    ("rotation_range", None, ("None", "number")),
     ("width_shift_range", "0.1", ("'0.1'", "number")),
-    ("width_shift_range", -0.1, ("-0.1", "0")),
     ("width_shift_range", [[1, 2]], ("[[1, 2]]", "flat list")),
     ("width_shift_range", [1, "2"], ("'2'", "number")),
     ("height_shift_range", float("inf"), ("inf", "finite")),
     ("height_shift_range", [1, None], ("None", "number")),
     ("height_shift_range", {"a": 1}, ("{'a': 1}", "number")),
     ("shear_range", "x", ("'x'", "number")),
-    ("shear_range", -1.5, ("-1.5", "0")),
     ("zoom_range", [0.5], ("[0.5]", "two floats")),
     ("zoom_range", (1, 2, 3), ("[1, 2, 3]", "two floats")),
-    ("zoom_range", None, ("None", "float")),
     ("zoom_range", ["a", "b"], ("['a', 'b']", "float")),
     ("zoom_range", float("nan"), ("nan", "finite")),
     ("channel_shift_range", "x", ("'x'", "number")),
-    ("channel_shift_range", -20, ("-20", "0")),
     ("brightness_range", 0.5, ("0.5", "two floats")),
     ("brightness_range", (1, 2, 3), ("(1, 2, 3)", "two floats")),
     ("brightness_range", "ab", ("'ab'", "two floats")),
@@ -198,7 +192,6 @@ DATA_FRAME = [
     ("weight_col", "two", ("two", "numeric")),
     ("validate_filenames", "no", ("'no'", *FLAG)),
     ("root_only", "no", ("'no'", *FLAG)),
-    ("has_extension", True, ("unexpected keyword",)),
 ]
 
 WRONG = (ValueError, TypeError, FileNotFoundError, NotADirectoryError)
@@ -374,9 +367,14 @@ def test_unknown_picture_format_lists_the_known(tmp_path):
 # Folders and data frames.
 
 
-@pytest.mark.parametrize("directory", ["no such folder", 5, None])
-def test_missing_folder_is_named(directory):
-    with pytest.raises(FileNotFoundError, match=f"directory: '{directory}' does not exist"):
+def test_missing_folder_is_named():
+    with pytest.raises(FileNotFoundError, match="directory: 'no such folder' does not exist"):
+        Generator().flow_from_directory("no such folder")
+
+
+@pytest.mark.parametrize("directory", [5, None, ["a"]])
+def test_directory_that_is_no_path_is_named(directory):
+    with pytest.raises(TypeError, match="directory=.* is not the name of a folder"):
         Generator().flow_from_directory(directory)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from fastaug.checks import check_one_of
+from fastaug.checks import check_one_of, listed
 
 # Keras' list of extensions (3.15, `Iterator.white_list_formats`).
 EXTENSIONS = ("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff")
@@ -58,15 +59,23 @@ def part_of(items: list[Any], split: Split) -> list[Any]:
     return items[int(split[0] * len(items)) : int(split[1] * len(items))]
 
 
-def check_classes(classes: Any) -> None:
-    """Raise a TypeError unless `classes` is None or names of classes."""
+def class_names(classes: Any) -> list[str]:
+    """Return `classes` as a list, empty for None: of a list, an array, a series, a mapping's keys.
+
+    Raises a TypeError unless they are names of classes, a ValueError if one is there twice.
+    """
     if classes is None:
-        return
-    if isinstance(classes, str) or not isinstance(classes, Collection):
+        return []
+    if isinstance(classes, str) or not isinstance(classes, Iterable):
         raise TypeError(f"classes={classes!r} is not a list of names of classes")
-    for name in classes:
+    names = list(classes)
+    for name in names:
         if not isinstance(name, str):
             raise TypeError(f"classes={classes!r} must hold names of classes, not {name!r}")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(f"classes names {listed(twice)} more than once: {names!r}")
+    return list(map(str, names))  # of NumPy, too
 
 
 def check_folder(what: str, folder: Path) -> None:

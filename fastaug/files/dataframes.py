@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from fastaug.checks import check_flag, listed
+from fastaug.checks import check_flag, folder_path, listed
 from fastaug.errors import ColumnError, users_stacklevel
-from fastaug.files.catalog import EXTENSIONS, Catalog, Split, check_classes, check_folder, part_of
+from fastaug.files.catalog import EXTENSIONS, Catalog, Split, check_folder, class_names, part_of
 from fastaug.files.progress import progress
 
 _WITHOUT_CLASSES = ("input", "multi_output", "raw", None)
@@ -48,7 +48,7 @@ def scan_dataframe(
     """
     folder = str(directory or "")
     check_columns(dataframe, x_col, y_col, weight_col, class_mode)
-    check_classes(classes)
+    classes = class_names(classes)
     names = file_names(dataframe, x_col)
     if folder and not all(map(os.path.isabs, names)):
         check_folder("directory", Path(folder))
@@ -95,6 +95,11 @@ def check_columns(
                 raise ColumnError(
                     f"{argument}={column!r} is not a column of the data frame, which has "
                     f"{listed(dataframe.columns)}"
+                )
+            if list(dataframe.columns).count(column) > 1:
+                raise ValueError(
+                    f"{argument}={column!r} is the name of more than one column of the data frame, "
+                    f"which has {listed(dataframe.columns)}"
                 )
     if weight_col is not None and np.asarray(dataframe[weight_col]).dtype.kind not in "iufb":
         raise TypeError(f"Column weight_col={weight_col} must be numeric.")
@@ -169,7 +174,7 @@ def _number_labels(
 ) -> tuple[list[int], list[Any], dict[str, int]]:
     """Replace labels by class numbers; rows whose labels are not in `classes` are left out."""
     if classes:
-        names = list(dict.fromkeys(classes))
+        names = list(classes)
     else:
         names = sorted({name for row in rows for name in _names_of(labels[row])})
     indices = {name: number for number, name in enumerate(names)}
@@ -200,11 +205,40 @@ def _names_of(label: Any) -> Sequence[str]:
 def _targets(dataframe: Any, y_col: Any, class_mode: str | None, rows: list[int]) -> Any:
     """Return what `raw` and `multi_output` give out for the rows, or None."""
     if class_mode == "multi_output":
-        columns = (dataframe[column].tolist() for column in y_col)
-        return [np.array([values[row] for row in rows]) for values in columns]
+        return [_output(column, dataframe[column].tolist(), rows) for column in y_col]
     if class_mode == "raw":
-        return np.asarray(dataframe[y_col])[rows]
+        return _as_numbers(np.asarray(dataframe[y_col])[rows])
     return None
+
+
+def _output(column: Any, values: list[Any], rows: list[int]) -> Any:
+    """Return a column of numbers, or of lists of as many numbers each."""
+    try:
+        output = np.array([values[row] for row in rows])
+    except ValueError:  # lists of different lengths
+        output = np.array([None])
+    if output.dtype.kind not in "biuf":
+        found = next((values[row] for row in rows if isinstance(values[row], str)), values[0])
+        raise TypeError(
+            f'If class_mode="multi_output", column {column!r} of y_col must hold numbers, or lists '
+            f"of as many numbers each. Found {found!r} ({type(found).__name__}); class numbers "
+            "come from pandas.factorize(column)[0]"
+        )
+    return output
+
+
+def _as_numbers(values: Any) -> Any:
+    """Return lists of equal length, arrays and mixed numbers as one array of numbers.
+
+    Other objects stay what they are.
+    """
+    if values.dtype != object:
+        return values
+    with contextlib.suppress(ValueError):  # lists of different lengths
+        numbers = np.array(values.tolist())
+        if numbers.dtype.kind in "biuf":
+            return numbers
+    return values
 
 
 def refuse_names_outside(dataframe: Any, directory: str | Path | None, x_col: str) -> None:
@@ -212,7 +246,7 @@ def refuse_names_outside(dataframe: Any, directory: str | Path | None, x_col: st
 
     Names are looked at whether or not there is such a file, whatever their extension.
     """
-    if not directory:
+    if directory is None or not (directory := folder_path("directory", directory)):
         raise ValueError("root_only=True needs directory, the folder that no name may leave")
     check_columns(dataframe, x_col, None, None, None)
     names = file_names(dataframe, x_col)
@@ -256,8 +290,9 @@ def dataframe_arguments(kwargs: dict[str, Any]) -> tuple[bool, bool]:
             message = f"{name} is deprecated, {advice}"
             warnings.warn(message, DeprecationWarning, stacklevel=users_stacklevel())
     if kwargs:
-        raise TypeError(
-            f"flow_from_dataframe() got an unexpected keyword argument {next(iter(kwargs))!r}"
+        warnings.warn(
+            f"flow_from_dataframe() knows no argument {listed(kwargs)}: ignored, as in Keras",
+            stacklevel=users_stacklevel(),
         )
     return keep_aspect_ratio, bool(root_only)
 

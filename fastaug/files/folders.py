@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from fastaug.checks import listed
-from fastaug.files.catalog import EXTENSIONS, Catalog, Split, check_classes, check_folder, part_of
+from fastaug.files.catalog import EXTENSIONS, Catalog, Split, check_folder, class_names, part_of
 from fastaug.files.progress import Counted, progress
 
 
@@ -71,8 +71,8 @@ def list_classes(
     """
     root = Path(directory)
     check_folder("directory", root)
-    check_classes(classes)
-    for name in classes or ():
+    classes = class_names(classes)
+    for name in classes:
         check_folder(f"class {name!r} of directory", root / name)
     if not classes:
         with os.scandir(root) as entries:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fastaug.checks import check_flag, check_integer, check_one_of
+from fastaug.checks import check_flag, check_one_of, whole_pair
 
 CHANNELS = {"rgb": 3, "rgba": 4, "grayscale": 1}
 DECODES = ("exact", "fast")
@@ -64,12 +64,8 @@ def checked_target(
     target_size: Any, color_mode: str, interpolation: str, keep_aspect_ratio: bool
 ) -> Target:
     """Return the decoder's target, or raise an error that names the argument."""
-    if not isinstance(target_size, tuple | list) or len(target_size) != 2:
-        raise ValueError(f"target_size={target_size!r} must be (height, width)")
-    for size in target_size:
-        check_integer("each of target_size (height, width)", size, minimum=1)
+    height, width = whole_pair("target_size", target_size)
     check_one_of("color_mode", color_mode, CHANNELS)
     check_one_of("interpolation", interpolation, INTERPOLATIONS)
     check_flag("keep_aspect_ratio", keep_aspect_ratio)
-    height, width = int(target_size[0]), int(target_size[1])
     return Target(height, width, color_mode, interpolation, bool(keep_aspect_ratio))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastaug import keras_legacy
 from fastaug.checks import check_flag
 from fastaug.files.catalog import split_of
 from fastaug.iterators.base import BatchIterator
@@ -22,7 +23,7 @@ from fastaug.sources.arrays import ArraySource
 from fastaug.sources.base import Source
 
 
-class NumpyArrayIterator(BatchIterator):
+class NumpyArrayIterator(BatchIterator, keras_legacy.NumpyArrayIterator):  # type: ignore[misc]
     """Batches of images that are in memory, made by `Generator.flow`.
 
     Parameters

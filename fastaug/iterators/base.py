@@ -20,6 +20,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from fastaug import keras_legacy
 from fastaug.checks import check_flag, check_integer
 from fastaug.counters import Counters, Delivery
 from fastaug.files.catalog import EXTENSIONS
@@ -41,7 +42,7 @@ from fastaug.transforms.policy import Drawn
 from fastaug.transforms.streams import SEEDS, Streams, batch_stream
 
 
-class BatchIterator(KerasLoop, keras.utils.PyDataset, ABC):  # type: ignore[misc]
+class BatchIterator(KerasLoop, keras_legacy.Iterator, ABC):  # type: ignore[misc]
     """What all iterators share: the order of batches, and how one is made.
 
     `next()` goes round for ever, in the order and with the pixels of Keras' iterators.  `fit`,
@@ -76,7 +77,8 @@ class BatchIterator(KerasLoop, keras.utils.PyDataset, ABC):  # type: ignore[misc
         dtype: Any,
         saver: PictureSaver | None,
     ) -> None:
-        super().__init__(workers=1, use_multiprocessing=False)
+        # Not `super()`: of Keras' iterators, which are bases too, nothing is used.
+        keras.utils.PyDataset.__init__(self, workers=1, use_multiprocessing=False)
         check_integer("batch_size", batch_size, minimum=1)
         check_flag("shuffle", shuffle)
         if seed is not None:
@@ -217,8 +219,8 @@ class BatchIterator(KerasLoop, keras.utils.PyDataset, ABC):  # type: ignore[misc
         """What saves pictures, or None: scripts set `save_to_dir` and its kin."""
         if not self.save_to_dir:
             return None
-        last, wanted = self._last_saver, (str(self.save_to_dir), self.save_prefix, self.save_format)
-        if last is None or (str(last.folder), last.prefix, last.format) != wanted:
+        wanted = self.save_to_dir, self.save_prefix, self.save_format
+        if self._last_saver is None or not self._last_saver.is_for(*wanted):
             self._last_saver = picture_saver(*wanted, self.data_format, self._name_numbers)
         return self._last_saver
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.checks import check_flag, check_one_of
+from fastaug import keras_legacy
+from fastaug.checks import check_flag, check_one_of, folder_path
 from fastaug.errors import DecodeError
 from fastaug.files.catalog import DATAFRAME_CLASS_MODES, DIRECTORY_CLASS_MODES, Catalog, split_of
 from fastaug.files.dataframes import scan_dataframe
@@ -275,7 +276,7 @@ class FileIterator(BatchIterator):
         return (batch, labels) if weights is None else (batch, labels, weights[rows])
 
 
-class DirectoryIterator(FileIterator):
+class DirectoryIterator(FileIterator, keras_legacy.DirectoryIterator):  # type: ignore[misc]
     """Batches of the images in a folder of class sub-folders, made by `flow_from_directory`.
 
     Parameters
@@ -337,13 +338,15 @@ keep_aspect_ratio, dtype
         )
         check_flag("follow_links", follow_links)
         self.split = split_of(subset, _validation_split(image_data_generator))
-        catalog = scan_directory(str(directory), classes, self.split, follow_links)
+        catalog = scan_directory(
+            folder_path("directory", directory), classes, self.split, follow_links
+        )
         say(f"Found {len(catalog.filenames)} images belonging to "
              f"{len(catalog.class_indices)} classes.")  # fmt: skip
         super().__init__(catalog, image_data_generator, options)
 
 
-class DataFrameIterator(FileIterator):
+class DataFrameIterator(FileIterator, keras_legacy.DataFrameIterator):  # type: ignore[misc]
     """Batches of the images that a data frame names, made by `flow_from_dataframe`.
 
     Parameters
@@ -415,7 +418,7 @@ interpolation, keep_aspect_ratio, dtype, validate_filenames
         self.split = split_of(subset, _validation_split(image_data_generator))
         catalog = scan_dataframe(
             dataframe,
-            None if directory is None else str(directory),
+            None if directory is None else folder_path("directory", directory),
             x_col,
             y_col,
             weight_col,

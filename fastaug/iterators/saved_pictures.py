@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastaug.checks import check_one_of
+from fastaug.checks import check_one_of, folder_path
 from fastaug.pixels.layout import channels_last
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -25,9 +25,8 @@ def picture_saver(
     """Return what saves pictures, or None without a folder; see `PictureSaver`."""
     if folder is None or folder == "":
         return None
-    if not isinstance(folder, str | os.PathLike):
-        raise TypeError(f"save_to_dir={folder!r} is not the name of a folder")
-    return PictureSaver(Path(folder), prefix, extension, data_format, numbers)
+    folder = Path(folder_path("save_to_dir", folder))
+    return PictureSaver(folder, prefix, extension.removeprefix("."), data_format, numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +51,16 @@ class PictureSaver:
         if not self.folder.is_dir():
             raise FileNotFoundError(f"save_to_dir: {str(self.folder)!r} is not an existing folder")
         known = sorted(extension[1:] for extension in Image.registered_extensions())
-        check_one_of("save_format", self.format, known)
+        check_one_of("save_format", self.format.lower(), known)
+
+    def is_for(self, folder: Any, prefix: str, extension: str) -> bool:
+        """Tell whether `picture_saver` would give one like this."""
+        wanted = Path(folder_path("save_to_dir", folder)), prefix, extension.removeprefix(".")
+        return (self.folder, self.prefix, self.format) == wanted
 
     def save(self, batch: NDArray[Any], rows: NDArray[np.intp], rng: np.random.RandomState) -> None:
         """Save a batch; each image's values are spread over 0 to 255."""
-        kind = Image.registered_extensions()[f".{self.format}"]
+        kind = Image.registered_extensions()[f".{self.format.lower()}"]
         for image, row in zip(batch, rows, strict=True):
             name = f"{self.prefix}_{row}_{rng.randint(self.numbers)}.{self.format}"
             encoded = io.BytesIO()

@@ -365,7 +365,7 @@ VARIANTS = {
     "None, no labels": {"class_mode": None, "y_col": None},
     "raw": {"class_mode": "raw", "y_col": "number"},
     "raw, columns": {"class_mode": "raw", "y_col": ["number", "other"]},
-    "multi_output": {"class_mode": "multi_output", "y_col": ["number", "class"]},
+    "multi_output": {"class_mode": "multi_output", "y_col": ["number", "other"]},
     "weights": {"weight_col": "weight"},
     "weights, raw": {"class_mode": "raw", "y_col": "other", "weight_col": "weight"},
     "not validated": {"validate_filenames": False},

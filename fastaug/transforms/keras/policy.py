@@ -117,7 +117,7 @@ class KerasAugmentation:
         """Describe what moves pixels, but the flips, in a few words each."""
         ranges, words = self.ranges, []
         if ranges.rotation:
-            words.append(f"rotate by up to {ranges.rotation:g} degrees either way")
+            words.append(f"rotate by up to {abs(ranges.rotation):g} degrees either way")
         quirk = ", a quirk of Keras" if self.quirks else ""
         ways = ("horizontally", "vertically") if self.quirks else ("vertically", "horizontally")
         for name, shift, way in (
@@ -127,7 +127,7 @@ class KerasAugmentation:
             if shift:
                 words.append(f"shift {way} by {name}={shift!r}{quirk}")
         if ranges.shear:
-            words.append(f"shear by up to {ranges.shear:g} degrees")
+            words.append(f"shear by up to {abs(ranges.shear):g} degrees")
         if tuple(ranges.zoom) != (1, 1):
             words.append(f"zoom by {ranges.zoom[0]:g} to {ranges.zoom[1]:g}, below 1 enlarges")
         return words
@@ -138,7 +138,7 @@ class KerasAugmentation:
         ranges, words = self.ranges, []
         if ranges.channel_shift:
             words.append(
-                f"add one number of up to +-{ranges.channel_shift:g} to all channels, clipped "
+                f"add one number of up to +-{abs(ranges.channel_shift):g} to all channels, clipped "
                 "to the image's own range"
             )
         if ranges.horizontal_flip:
@@ -170,6 +170,8 @@ def _codes(count: int, codes: tuple[int, ...]) -> NDArray[np.int8]:
 
 def shift_range(value: Any) -> ShiftRange:
     """Return a float where Keras draws with `uniform`, else what it hands to `choice`."""
+    if value is None:
+        return 0.0
     if isinstance(value, float):
         return value
     if np.ndim(value):
@@ -178,18 +180,22 @@ def shift_range(value: Any) -> ShiftRange:
 
 
 def check_shift_range(name: str, value: Any) -> None:
-    """Raise unless it is a fraction, a number of pixels, or a flat list of them."""
+    """Raise unless it is None, a fraction, a number of pixels, or a flat list of them."""
+    if value is None:
+        return
     if isinstance(value, list | tuple | np.ndarray):
         if np.ndim(value) != 1:
             raise ValueError(f"{name} must be a number or a flat list of numbers, not {value!r}")
         for number in value:
             check_number(f"each of {name}", number)
     else:
-        check_number(name, value, minimum=0)
+        check_number(name, value)
 
 
 def zoom_pair(_: str, zoom_range: Any) -> list[float]:
-    """Return `zoom_range` as [lowest, highest] factor; a number z means [1 - z, 1 + z]."""
+    """Return `zoom_range` as [lowest, highest] factor; a number z means [1 - z, 1 + z], None 0."""
+    if zoom_range is None:
+        zoom_range = 0.0
     if isinstance(zoom_range, numbers.Real):
         check_number("zoom_range", zoom_range)
         return [1 - zoom_range, 1 + zoom_range]  # type: ignore[list-item]
