@@ -50,11 +50,12 @@ class WorkerError(RuntimeError):
 def users_stacklevel() -> int:
     """Return the `stacklevel` with which the caller's warning names the user's line, not ours."""
     level, frame = 1, sys._getframe(1)
-    while frame.f_globals["__name__"].partition(".")[0] == "fastaug" and frame.f_back is not None:
+    ours = "fastaug", "contextlib"  # which runs our context managers
+    while frame.f_globals["__name__"].partition(".")[0] in ours and frame.f_back is not None:
         level, frame = level + 1, frame.f_back
     return level
 
 
-def warn_of_file(path: str, notice: str) -> None:
+def warn_of_file(path: str, notice: str, category: type[Warning] = UserWarning) -> None:
     """Tell the user something about a file that could be read."""
-    warnings.warn(f"{path!r}: {notice}", stacklevel=users_stacklevel())
+    warnings.warn(f"{path!r}: {notice}", category, stacklevel=users_stacklevel())

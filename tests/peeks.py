@@ -13,7 +13,8 @@ from fastaug.files.target import Target
 
 def decode_file(path: str, target: Target, slot: NDArray[Any]) -> str | None:
     """Fill `slot` with the image of a file, as a worker does; return what the user should hear."""
-    return decode_into(path, target, slot.reshape(-1).view(np.uint8)).notice
+    notices = decode_into(path, target, slot.reshape(-1).view(np.uint8)).notices
+    return notices[0][1] if notices else None
 
 
 def processes(reader: Any) -> list[int]:

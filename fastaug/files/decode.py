@@ -13,9 +13,10 @@ import io
 import math
 import os
 import stat
+import struct
 from functools import lru_cache
 from importlib import import_module
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import PIL
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from fastaug.errors import DecodeError
+from fastaug.files.notices import BOMB, Notice
 from fastaug.files.target import INTERPOLATIONS, Target
 
 # What pixels depend on beside the file and the target.
@@ -49,8 +51,25 @@ _DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # of Pillow: greyscale a
 # With `decode="fast"`, a photo is decoded at a smaller scale if its sides are so many times larger.
 _MUCH_LARGER = 2
 CLIPPED = (
-    "its greyscale values above 255 are cut to white, as in Keras; "
-    "Generator(scale_16bit=True) brings them to 0 to 255 instead"
+    "UserWarning",
+    (
+        "its greyscale values above 255 are cut to white, as in Keras; "
+        "Generator(scale_16bit=True) brings them to 0 to 255 instead"
+    ),
+)
+SQUEEZED = (
+    "UserWarning",
+    (
+        "its values are fractions from 0 to 1, which are cut to whole numbers, as in Keras: it "
+        "comes out nearly black; save it with values from 0 to 255"
+    ),
+)
+TRANSPARENT = (
+    "UserWarning",
+    (
+        "its palette has transparent colours, which are lost, as in Keras; "
+        'color_mode="rgba" keeps them'
+    ),
 )
 
 
@@ -59,7 +78,7 @@ class Decoded(NamedTuple):
 
     height: int
     width: int
-    notice: str | None
+    notices: tuple[Notice, ...]
 
 
 def decode_into(path: str, target: Target, memory: NDArray[np.uint8]) -> Decoded:
@@ -97,19 +116,19 @@ def decode_into(path: str, target: Target, memory: NDArray[np.uint8]) -> Decoded
 
 def _decode_into(data: bytes, target: Target, memory: NDArray[np.uint8]) -> Decoded:
     slot = memory[: target.nbytes].view(target.slot_dtype).reshape(target.slot_shape)
-    notice = None
+    notices: tuple[Notice, ...] = ()
     pixels = _shortcut(data, target, memory)
     if pixels is None:
-        image, drafted, notice = _decode(data, target)
+        image, drafted, notices = _decode(data, target)
         image = _resize(image, target, smooth=drafted)
         slot[...] = np.asarray(image, dtype=slot.dtype).reshape(slot.shape)
     elif np.may_share_memory(pixels, memory):
-        return Decoded(pixels.shape[0], pixels.shape[1], None)
+        return Decoded(pixels.shape[0], pixels.shape[1], ())
     elif target.picks_pixels:
         _pick_pixels(pixels, target, slot)
     else:
         slot[...] = np.asarray(_resize(Image.fromarray(pixels), target))
-    return Decoded(target.height, target.width, notice)
+    return Decoded(target.height, target.width, notices)
 
 
 def reason_of(error: Exception) -> str:
@@ -172,12 +191,12 @@ def _decode_jpeg(data: bytes, memory: NDArray[np.uint8] | None = None) -> NDArra
     return pixels
 
 
-def _decode(data: bytes, target: Target) -> tuple[Image.Image, bool, str | None]:
+def _decode(data: bytes, target: Target) -> tuple[Image.Image, bool, tuple[Notice, ...]]:
     """Decode by Pillow into the mode that Keras' `load_img` gives.
 
-    Return the image, whether it was decoded at a smaller scale, and a notice or None.
+    Return the image, whether it was decoded at a smaller scale, and notices.
     """
-    image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
+    image, notices = _open(data)
     drafted = False
     if target.decode == "fast" and is_much_larger(image.size, target):
         drafted = image.draft(image.mode, _draft_size(*image.size, target)) is not None
@@ -185,12 +204,60 @@ def _decode(data: bytes, target: Target) -> tuple[Image.Image, bool, str | None]
         image = ImageOps.exif_transpose(image)
     deep = image.mode in _DEEP_MODES
     if deep and target.scale_16bit:
-        return _scaled(image, target), drafted, None
+        return _scaled(image, target), drafted, notices
     if target.color_mode == "grayscale" and image.mode in ("L", "I;16", "I"):
-        return image, drafted, None  # 16- and 32-bit greyscale keep their values
+        return image, drafted, notices  # 16- and 32-bit greyscale keep their values
     mode = "L" if target.color_mode == "grayscale" else target.color_mode.upper()
-    notice = CLIPPED if deep and np.asarray(image).max() > 255 else None
-    return (image if image.mode == mode else image.convert(mode)), drafted, notice
+    if deep and np.asarray(image).max() > 255:
+        notices += (CLIPPED,)
+    if image.mode == "F" and _is_squeezed(np.asarray(image)):
+        notices += (SQUEEZED,)
+    # Where Pillow would drop it, too, with a warning that names no file.
+    if mode in ("L", "RGB") and isinstance(image.info.get("transparency"), bytes):
+        image.load()
+        del image.info["transparency"]
+        notices += (TRANSPARENT,)
+    return (image if image.mode == mode else image.convert(mode)), drafted, notices
+
+
+def _open(data: bytes) -> tuple[Image.Image, tuple[Notice, ...]]:
+    """Do as `Image.open`, but note where that would warn: its warning names no file.
+
+    To record warnings instead would change the filters of all threads.
+    """
+    for name in FORMATS:
+        factory, accepts = Image.OPEN[name]
+        file = io.BytesIO(data)
+        try:
+            accepted = accepts is None or accepts(data[:16])
+            if not accepted or isinstance(accepted, str):  # which says what is missing to read it
+                continue
+            image = factory(file, "")
+        except (SyntaxError, IndexError, TypeError, struct.error):
+            continue
+        return image, _check_size(*image.size)
+    return Image.open(io.BytesIO(data), formats=FORMATS), ()  # which says why not
+
+
+def _check_size(width: int, height: int) -> tuple[Notice, ...]:
+    """Raise for an image that would take too much memory; note one that takes a lot."""
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is None or width * height <= limit:
+        return ()
+    if width * height > 2 * limit:
+        raise Image.DecompressionBombError(
+            f"Image size ({width * height} pixels) exceeds limit of {2 * limit} pixels, could be "
+            "decompression bomb DOS attack."
+        )
+    return (
+        (BOMB, f"it has more than {limit} pixels, PIL.Image.MAX_IMAGE_PIXELS: could be a "
+         "decompression bomb"),
+    )  # fmt: skip
+
+
+def _is_squeezed(values: NDArray[Any]) -> bool:
+    """Tell whether values lie from 0 to 1, and are more than these two."""
+    return bool(values.min() >= 0 and values.max() <= 1 and (values % 1).any())
 
 
 def _scaled(image: Image.Image, target: Target) -> Image.Image:

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.counters import Counters
-from fastaug.errors import warn_of_file
 from fastaug.files.catalog import FilePaths
 from fastaug.files.decode import decode_into
 from fastaug.files.decoders.pool import DecodePool, roomy_slot
 from fastaug.files.decoders.supervisor import PickPixels, Ticket
+from fastaug.files.notices import Notices
 from fastaug.files.target import Target
 from fastaug.sources.base import LentImages, Request, Rows, in_format
 
@@ -46,7 +46,7 @@ class LocalFileSource:
         self._data_format = data_format
         self._resize = resize if target.picks_pixels else None
         self._stats = stats or Counters()
-        self._shown_notices: set[str] = set()
+        self._notices = Notices()
         self._images = np.empty((0, *target.slot_shape), target.slot_dtype)
         self._slots = np.empty((0, 0), np.uint8)
         # One batch is lent at a time: its pixels lie in memory that the next one uses again.
@@ -83,11 +83,12 @@ class LocalFileSource:
         with self._stats.timing("decode_s"):
             for i, row in enumerate(rows):
                 path = self._paths[row]
-                height, width, notice = decode_into(path, self._target, slots[i])
+                height, width, notices = decode_into(path, self._target, slots[i])
                 sizes[i] = height, width
-                if notice and notice not in self._shown_notices:
-                    self._shown_notices.add(notice)
-                    warn_of_file(path, notice)
+                for notice in notices:
+                    error = self._notices.tell(path, notice)
+                    if error is not None:
+                        raise error
         self._stats.add(decoded=len(rows))
         return sizes
 
@@ -143,7 +144,7 @@ class FileSource:
         self._read_ahead = read_ahead
         batches = min(read_ahead + 1, max(1, _UNDER_WAY_NBYTES // (batch_size * target.nbytes)))
         self._new_pool = partial(
-            DecodePool, target, workers, batch_size, batches, timeout, resize, stats
+            DecodePool, target, workers, batch_size, batches, timeout, resize, stats, Notices()
         )
         # None while nobody asks.  The first one is made now: what it lacks is said at once.
         self._pool: DecodePool | None = self._new_pool()

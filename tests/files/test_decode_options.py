@@ -201,7 +201,7 @@ def test_sixteen_bits_become_white_with_one_warning_that_names_a_file(deep, work
     with pytest.warns(UserWarning, match="cut to white") as told:
         batch = batches_of(deep, count=4, workers=workers)
     [message] = [str(one.message) for one in told]
-    assert message.endswith(CLIPPED)
+    assert message.endswith(CLIPPED[1])
     assert any(str(deep / "a" / f"{number}.png") in message for number in range(2))
     stored = np.asarray(Image.open(deep / "a" / "0.png"), np.float32)
     np.testing.assert_array_equal(batch[0, ..., 0], np.minimum(stored, 255))
@@ -238,4 +238,6 @@ def test_real_depth_map_is_scaled(real_data):
     expected = np.rint(np.asarray(data, np.float32) / 257).astype(np.uint8)
     scaled = decoded(path, target_of(data.size[::-1], scale_16bit=True))
     np.testing.assert_array_equal(scaled[..., 0], expected)
-    assert decode_file(str(path), target_of((13, 17)), np.empty((13, 17, 3), np.uint8)) == CLIPPED
+    assert (
+        decode_file(str(path), target_of((13, 17)), np.empty((13, 17, 3), np.uint8)) == CLIPPED[1]
+    )

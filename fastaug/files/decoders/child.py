@@ -2,8 +2,8 @@
 
 Frames in both directions are a length (4 bytes, big endian) and JSON.  The parent sends one
 `setup`, gets `{"ready": true}`, then sends requests `{"files": [[slot, path], ...], "pillow": {}}`
-and gets `{"reasons": [[slot, reason], ...], "notices": [[slot, notice], ...], "seconds": s}` for
-each.  Must import neither numba nor keras.
+and gets `{"reasons": [[slot, reason], ...], "notices": [[slot, category, text], ...],
+"seconds": s}` for each.  Must import neither numba nor keras.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from typing import Any
 
 from fastaug.errors import DecodeError
@@ -21,6 +22,7 @@ from fastaug.files.decode import decode_into
 from fastaug.files.decoders.frames import apply_pillow_settings, read_frame, write_frame
 from fastaug.files.decoders.shared_memory import attach
 from fastaug.files.decoders.slots import Slots, divide
+from fastaug.files.notices import collected
 from fastaug.files.target import Target
 
 _PARENT_CHECK_S = 1.0  # how often a worker looks whether its parent is still there
@@ -36,14 +38,21 @@ def _serve(number: int, requests: int, replies: int) -> None:
     target = Target(**setup["target"])
     slots = divide(attach(setup["memory"]), *setup["slots"])
     write_frame(replies, {"ready": True})
-    while True:
-        request = read_frame(requests)
-        apply_pillow_settings(request["pillow"])
-        write_frame(replies, _decode_all(request["files"], target, slots, number))
+    # What Pillow warns of beside what `decode` foresees goes to the parent, too.
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        while True:
+            request = read_frame(requests)
+            apply_pillow_settings(request["pillow"])
+            write_frame(replies, _decode_all(request["files"], target, slots, number, caught))
 
 
 def _decode_all(
-    files: list[tuple[int, str]], target: Target, slots: Slots, number: int
+    files: list[tuple[int, str]],
+    target: Target,
+    slots: Slots,
+    number: int,
+    caught: list[warnings.WarningMessage],
 ) -> dict[str, Any]:
     """Decode the files of a request; return the reply."""
     started = time.perf_counter()
@@ -51,13 +60,13 @@ def _decode_all(
     for slot, path in files:
         slots.notes[number] = slot + 1
         try:
-            height, width, notice = decode_into(path, target, slots.pixels[slot])
+            height, width, found = decode_into(path, target, slots.pixels[slot])
         except DecodeError as error:
             reasons.append((slot, error.reason))
-            height, width, notice = target.height, target.width, None
+            height, width, found = target.height, target.width, ()
         slots.sizes[slot] = height, width
-        if notice:
-            notices.append((slot, notice))
+        notices += [(slot, *notice) for notice in (*found, *collected(caught))]
+        caught.clear()
     slots.notes[number] = 0
     return {"reasons": reasons, "notices": notices, "seconds": time.perf_counter() - started}
 

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.counters import Counters
-from fastaug.errors import WorkerError, warn_of_file
+from fastaug.errors import WorkerError
 from fastaug.files.decoders.shared_memory import SharedMemory
 from fastaug.files.decoders.slots import divide, slots_nbytes
 from fastaug.files.decoders.supervisor import (
@@ -36,6 +36,7 @@ from fastaug.files.decoders.supervisor import (
     Task,
     Ticket,
 )
+from fastaug.files.notices import Notices
 from fastaug.files.target import Target
 
 # Files of a task: enough for its messages (about 0.1 ms) to be little beside the decoding (about
@@ -69,6 +70,8 @@ class DecodePool:
         several threads.  None lets the decoder resize, which takes longer.
     stats
         Where the work is counted.
+    notices
+        What was told of files before.
 
     Raises
     ------
@@ -85,6 +88,7 @@ class DecodePool:
         timeout: float,
         resize: PickPixels | None = None,
         stats: Counters | None = None,
+        notices: Notices | None = None,
     ) -> None:
         self._timeout = timeout
         self._workers = workers
@@ -101,7 +105,7 @@ class DecodePool:
             resize or _copy,
             stats or Counters(),
         )
-        self._shown_notices: set[str] = set()
+        self._notices = notices or Notices()
         self._finalizer = weakref.finalize(self, _close, self._supervisor, memory)
 
     def submit(self, paths: Sequence[str]) -> Ticket:
@@ -137,6 +141,11 @@ class DecodePool:
                 self._wait_until(lambda: not ticket.remaining)
         finally:
             self._report()
+        for file, notice in sorted(ticket.notices):
+            error = self._notices.tell(ticket.paths[file], notice)
+            if error is not None:
+                ticket.errors.setdefault(file, error)
+        ticket.notices.clear()
         if ticket.errors:
             first, *others = (ticket.errors[file] for file in sorted(ticket.errors))
             first.others = tuple(others)
@@ -193,11 +202,8 @@ class DecodePool:
             raise WorkerError(supervisor.failure)
 
     def _report(self) -> None:
-        """Warn of the workers that ended since the last call, and once of each of their notices."""
-        with self._supervisor.lock:
-            ends = Counter(self._supervisor.take_ends())
-            notices = self._supervisor.notices.keys() - self._shown_notices
-            self._shown_notices |= notices
+        """Warn of the workers that ended since the last call."""
+        ends = Counter(self._supervisor.take_ends())
         if ends:
             what = ", ".join(f"{count} {end}" for end, count in ends.items())
             warnings.warn(
@@ -206,8 +212,6 @@ class DecodePool:
                 RuntimeWarning,
                 stacklevel=3,
             )
-        for notice in sorted(notices):
-            warn_of_file(self._supervisor.notices[notice], notice)
 
 
 def _share(target: Target, workers: int, *, roomy: bool) -> tuple[Sizes, SharedMemory]:

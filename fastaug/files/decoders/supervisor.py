@@ -30,6 +30,7 @@ from fastaug.counters import Counters
 from fastaug.errors import DecodeError
 from fastaug.files.decoders.process import DecoderProcess
 from fastaug.files.decoders.slots import Slots
+from fastaug.files.notices import Notice
 
 TASKS_OF_A_WORKER = 2
 _MAX_FAILED_STARTS = 10  # so many workers killed in a row before they were ready are an error
@@ -46,6 +47,7 @@ class Ticket:
     memory: NDArray[Any]
     remaining: int
     errors: dict[int, DecodeError] = field(default_factory=dict)  # by number in the batch
+    notices: list[tuple[int, Notice]] = field(default_factory=list)  # likewise
     crash_files: set[int] = field(default_factory=set)  # files at which one worker has died
     released: bool = False
 
@@ -119,7 +121,6 @@ class Supervisor:
         self.workers: dict[int, DecoderProcess] = {}
         self.worker_tasks: dict[int, deque[Task]] = {}  # by number of the thread and its worker
         self.ends: list[str] = []  # how workers ended, until `take_ends`
-        self.notices: dict[str, str] = {}  # from notices about files to the first file with each
         self.failure: str | None = None  # why workers can't be started; stops all threads
         self.closed = False
         self.owner = os.getpid()
@@ -279,8 +280,8 @@ class Supervisor:
             for slot, reason in reply["reasons"]:
                 file = task.number_of(slot)
                 ticket.errors[file] = DecodeError(ticket.paths[file], reason)
-            for slot, notice in reply["notices"]:
-                self.notices.setdefault(notice, ticket.paths[task.number_of(slot)])
+            for slot, category, text in reply["notices"]:
+                ticket.notices.append((task.number_of(slot), (category, text)))
             decoded = len(task) - len(reply["reasons"])
             self._stats.add(decoded=decoded, decode_s=reply["seconds"], handover_s=handover_s)
             self._tasks_done += 1
