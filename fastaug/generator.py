@@ -184,6 +184,8 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
         subset: str | None = None,
         interpolation: str = "nearest",
         keep_aspect_ratio: bool = False,
+        *,
+        extensions: Sequence[str] | None = None,
     ) -> DirectoryIterator:
         """Iterate over a folder of class sub-folders; see `DirectoryIterator`."""
         return DirectoryIterator(
@@ -205,6 +207,7 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
             interpolation=interpolation,
             keep_aspect_ratio=keep_aspect_ratio,
             dtype=self.dtype,
+            extensions=extensions,
         )
 
     def flow_from_dataframe(

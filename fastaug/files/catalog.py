@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fastaug.checks import check_one_of, listed
+from fastaug.errors import users_stacklevel
 
 # Keras' list of extensions (3.15, `Iterator.white_list_formats`).
 EXTENSIONS = ("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff")
@@ -49,6 +51,12 @@ def split_of(subset: str | None, validation_split: float) -> Split:
     if subset is None:
         return None
     check_one_of("subset", subset, ("training", "validation"))
+    if not validation_split:
+        warnings.warn(
+            f"subset={subset!r} is {'everything' if subset == 'training' else 'nothing at all'} "
+            "without a validation_split: Generator(validation_split=0.2)",
+            stacklevel=users_stacklevel(),
+        )
     return (0, validation_split) if subset == "validation" else (validation_split, 1)
 
 
@@ -76,6 +84,19 @@ def class_names(classes: Any) -> list[str]:
     if twice:
         raise ValueError(f"classes names {listed(twice)} more than once: {names!r}")
     return list(map(str, names))  # of NumPy, too
+
+
+def warn_of_lacking_classes(classes: Iterable[str], found: Iterable[str]) -> None:
+    """Warn of classes of which a subset has no image, though the whole has."""
+    found = set(found)
+    lacking = [name for name in classes if name not in found]
+    if lacking:
+        warnings.warn(
+            f"this subset has no image of {listed(lacking[:10])}"
+            f"{f' and {len(lacking) - 10} more classes' if len(lacking) > 10 else ''}: the split "
+            "takes the first images of each class, or the first rows",
+            stacklevel=users_stacklevel(),
+        )
 
 
 def check_folder(what: str, folder: Path) -> None:

@@ -16,7 +16,15 @@ import numpy as np
 
 from fastaug.checks import check_flag, folder_path, listed
 from fastaug.errors import ColumnError, users_stacklevel
-from fastaug.files.catalog import EXTENSIONS, Catalog, Split, check_folder, class_names, part_of
+from fastaug.files.catalog import (
+    EXTENSIONS,
+    Catalog,
+    Split,
+    check_folder,
+    class_names,
+    part_of,
+    warn_of_lacking_classes,
+)
 from fastaug.files.progress import progress
 
 _WITHOUT_CLASSES = ("input", "multi_output", "raw", None)
@@ -32,6 +40,7 @@ def scan_dataframe(
     classes: Sequence[str] | None,
     split: Split,
     validate_filenames: bool,
+    extensions: tuple[str, ...] = EXTENSIONS,
 ) -> Catalog:
     """Read file names, labels and weights from a data frame; its index plays no part.
 
@@ -59,11 +68,16 @@ def scan_dataframe(
         warnings.warn(
             f'`classes` will be ignored given the class_mode="{class_mode}"', stacklevel=4
         )
-    rows = _valid_rows(names, folder, x_col) if validate_filenames else list(range(len(names)))
+    rows = list(range(len(names)))
+    if validate_filenames:
+        rows = _valid_rows(names, folder, x_col, extensions)
     class_indices: dict[str, int] = {}
     if labels is not None:
         rows, labels, class_indices = _number_labels(rows, labels, y_col, classes)
-    rows = part_of(rows, split)
+    whole, rows = rows, part_of(rows, split)
+    if labels is not None and rows:
+        there, found = (_classes_of(part, labels, class_indices) for part in (whole, rows))
+        warn_of_lacking_classes(there, found)
     return Catalog(
         directory=folder,
         filenames=[names[row] for row in rows],
@@ -130,11 +144,13 @@ def _check_labels(
             raise ValueError(f'If class_mode="binary" there must be 2 classes. Found {count}.')
 
 
-def _valid_rows(names: list[str], folder: str, x_col: str) -> list[int]:
+def _valid_rows(
+    names: list[str], folder: str, x_col: str, extensions: tuple[str, ...]
+) -> list[int]:
     """Return the rows whose file exists and has a known extension; warn about the others."""
     files_in = defaultdict(list)
     for row, name in enumerate(names):
-        if name.lower().endswith(EXTENSIONS):
+        if name.lower().endswith(extensions):
             parent, file = os.path.split(name)
             files_in[parent].append((row, file))
     rows = []
@@ -196,6 +212,14 @@ def _number_labels(
             stacklevel=5,
         )
     return kept, numbers, indices
+
+
+def _classes_of(rows: list[int], labels: list[Any], class_indices: dict[str, int]) -> list[str]:
+    """Return the names of the classes that rows are of; labels are numbers or lists of them."""
+    numbers: set[int] = set()
+    for row in rows:
+        numbers.update(labels[row] if isinstance(labels[row], list) else (labels[row],))
+    return [name for name, number in class_indices.items() if number in numbers]
 
 
 def _names_of(label: Any) -> Sequence[str]:

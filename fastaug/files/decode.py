@@ -14,6 +14,7 @@ import math
 import os
 import stat
 import struct
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, BinaryIO, NamedTuple
@@ -24,6 +25,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from fastaug.checks import check_one_of
 from fastaug.errors import DecodeError
 from fastaug.files.notices import BOMB, Notice
 from fastaug.files.target import INTERPOLATIONS, Target
@@ -71,6 +73,22 @@ TRANSPARENT = (
         'color_mode="rgba" keeps them'
     ),
 )
+
+
+def checked_extensions(name: str, value: Any) -> tuple[str, ...]:
+    """Return file extensions in lower case, with their dots, or raise for one of no image."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"{name}={value!r} is not a list of file extensions")
+    known = sorted(end for end, kind in Image.registered_extensions().items() if kind in FORMATS)
+    found = []
+    for extension in value:
+        if not isinstance(extension, str):
+            raise TypeError(f"each of {name} must be a file extension, not {extension!r}")
+        found.append("." + extension.lower().removeprefix("."))
+        check_one_of(f"each of {name}", found[-1], known)
+    if not found:
+        raise ValueError(f"{name}={value!r} names no extension")
+    return tuple(found)
 
 
 class Decoded(NamedTuple):

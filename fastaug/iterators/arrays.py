@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastaug import keras_legacy
 from fastaug.checks import check_flag
+from fastaug.errors import users_stacklevel
 from fastaug.files.catalog import split_of
 from fastaug.iterators.base import BatchIterator
 from fastaug.iterators.passes import Position
@@ -78,6 +79,7 @@ subset, ignore_class_split, dtype
         # A quirk of Keras: a subset is taken of images and labels, but not of the weights.
         rows = slice(None) if settings.keras_quirks else part
         self.sample_weight = None if weights is None else weights[rows]
+        _warn_of_fractions(settings, self._images)
         super().__init__(
             image_data_generator,
             n=len(self._images),
@@ -121,6 +123,20 @@ subset, ignore_class_split, dtype
         if self.sample_weight is None:
             return inputs, self.y[rows]
         return inputs, self.y[rows], self.sample_weight[rows]
+
+
+def _warn_of_fractions(settings: Settings, images: Array) -> None:
+    """Warn of images that Keras' brightness makes black; looks at a few of them."""
+    if settings.brightness_range is None or not settings.keras_quirks or not len(images):
+        return
+    few = np.asarray(images[:: -(-len(images) // 8)])
+    if few.max() <= 1 and few.min() >= 0 and few.any():
+        warnings.warn(
+            "as in Keras, brightness_range cuts values to whole numbers, so that images with "
+            "values from 0 to 1 come out black: give them from 0 to 255, with rescale=1/255; "
+            "keras_quirks=False does not cut them",
+            stacklevel=users_stacklevel(),
+        )
 
 
 def check_images(x: Any, data_format: str) -> Array:

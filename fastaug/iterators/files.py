@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 
 from fastaug import keras_legacy
 from fastaug.checks import check_flag, check_one_of, folder_path
-from fastaug.errors import DecodeError
+from fastaug.errors import DecodeError, users_stacklevel
 from fastaug.files.catalog import DATAFRAME_CLASS_MODES, DIRECTORY_CLASS_MODES, Catalog, split_of
 from fastaug.files.dataframes import scan_dataframe
+from fastaug.files.decode import checked_extensions
 from fastaug.files.folders import scan_directory
 from fastaug.files.target import Target, checked_target
 from fastaug.iterators.base import BatchIterator
@@ -287,6 +289,9 @@ class DirectoryIterator(FileIterator, keras_legacy.DirectoryIterator):  # type: 
 data_format, save_to_dir, save_prefix, save_format, follow_links, subset, interpolation, \
 keep_aspect_ratio, dtype
         As in Keras 3.15's `DirectoryIterator`.
+    extensions
+        Which files are images, with or without the dot, in any case: e.g. (".webp", ".gif"); of an
+        animation the first picture is taken.  None: `white_list_formats`, which is Keras' list.
 
     Raises
     ------
@@ -318,6 +323,8 @@ keep_aspect_ratio, dtype
         interpolation: str = "nearest",
         keep_aspect_ratio: bool = False,
         dtype: Any = None,
+        *,
+        extensions: Sequence[str] | None = None,
     ) -> None:
         options = checked_options(
             DIRECTORY_CLASS_MODES,
@@ -337,12 +344,22 @@ keep_aspect_ratio, dtype
             dtype=dtype,
         )
         check_flag("follow_links", follow_links)
+        if extensions is None:
+            ends = tuple(self.white_list_formats)
+        else:
+            ends = checked_extensions("extensions", extensions)
         self.split = split_of(subset, _validation_split(image_data_generator))
         catalog = scan_directory(
-            folder_path("directory", directory), classes, self.split, follow_links
+            folder_path("directory", directory), classes, self.split, follow_links, ends
         )
         say(f"Found {len(catalog.filenames)} images belonging to "
              f"{len(catalog.class_indices)} classes.")  # fmt: skip
+        if class_mode == "binary" and len(catalog.class_indices) != 2:
+            warnings.warn(
+                f"class_mode='binary' gives one number, 0 or 1; there are "
+                f"{len(catalog.class_indices)} classes: use 'categorical' or 'sparse'",
+                stacklevel=users_stacklevel(),
+            )
         super().__init__(catalog, image_data_generator, options)
 
 
@@ -426,6 +443,7 @@ interpolation, keep_aspect_ratio, dtype, validate_filenames
             classes,
             self.split,
             validate_filenames,
+            tuple(self.white_list_formats),
         )
         checked = "validated" if validate_filenames else "non-validated"
         belonging = f" belonging to {len(catalog.class_indices)} classes"

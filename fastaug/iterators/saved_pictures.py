@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from PIL import Image
 from fastaug.checks import check_one_of, folder_path
 from fastaug.pixels.layout import channels_last
 
+# File systems without hard links.
+_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK)
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -62,18 +66,25 @@ class PictureSaver:
         """Save a batch; each image's values are spread over 0 to 255."""
         kind = Image.registered_extensions()[f".{self.format.lower()}"]
         for image, row in zip(batch, rows, strict=True):
-            name = f"{self.prefix}_{row}_{rng.randint(self.numbers)}.{self.format}"
+            stem = f"{self.prefix}_{row}_{rng.randint(self.numbers)}"
             encoded = io.BytesIO()
             self._picture(image).save(encoded, format=kind)
             # Pillow writes most formats without a look at whether all of it was written.
-            self._write(name, encoded.getvalue())
+            self._write(stem, encoded.getvalue())
 
-    def _write(self, name: str, data: bytes) -> None:
-        """Write a file under another name first: a full disk leaves no half picture."""
+    def _write(self, stem: str, data: bytes) -> None:
+        """Write a file under another name first: a full disk leaves no half picture.
+
+        A name that is taken gets a number behind it; Keras would lose the picture that has it.
+        """
+        name = f"{stem}.{self.format}"
         unfinished = self.folder / f".{name}.{os.getpid()}"
         try:
             unfinished.write_bytes(data)
-            unfinished.replace(self.folder / name)
+            for number in count(1):
+                if _gets_name(unfinished, self.folder / name):
+                    break
+                name = f"{stem}_{number}.{self.format}"
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.folder / name)) from error
         finally:
@@ -92,3 +103,18 @@ class PictureSaver:
         if channels not in _MODES:
             raise ValueError(f"save_to_dir can't save images of {channels} channels, only 1, 3, 4")
         return Image.fromarray(pixels[..., 0] if channels == 1 else np.ascontiguousarray(pixels))
+
+
+def _gets_name(unfinished: Path, name: Path) -> bool:
+    """Give a finished file its name, unless another has it, of whichever process."""
+    try:
+        os.link(unfinished, name)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if name.exists():
+            return False
+        unfinished.replace(name)
+    return True

@@ -22,6 +22,8 @@ from fastaug.files.catalog import EXTENSIONS
 from fastaug.files.dataframes import scan_dataframe
 from fastaug.files.folders import scan_directory
 
+pytestmark = pytest.mark.filterwarnings("ignore:this subset has no image")
+
 # Names that other orders than Keras' would put elsewhere: by locale, by number, by path component.
 NAMES = [
     "b/10.jpg",

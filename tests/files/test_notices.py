@@ -97,7 +97,7 @@ def test_such_files_are_skipped_where_that_is_asked_for(folder, kind, workers):
         warnings.filterwarnings("ignore", "2 samples of this epoch")
         batches = [next(iterator) for _ in range(len(iterator))]
         assert sum(map(len, batches)) == iterator.n
-        assert [Path(path).stem for path, _ in iterator.errors] == ["02-odd", "05-odd"]
+        assert sorted(Path(path).stem for path, _ in iterator.errors) == ["02-odd", "05-odd"]
 
 
 @WORKERS
