@@ -12,7 +12,6 @@ import hashlib
 import os
 import sys
 import tempfile
-import threading
 import warnings
 from pathlib import Path
 
@@ -23,7 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 from backends import report
-from conftest import ON_LINUX, _children, make_images
+from conftest import ON_LINUX, _children, _threads, make_images
 from keras import layers
 from PIL import Image
 
@@ -402,7 +401,7 @@ def left_over() -> dict[str, int]:
     """How many children and threads of fastaug's live."""
     return {
         "children": len(_children()) if ON_LINUX else 0,
-        "threads": sum(thread.name.startswith("fastaug") for thread in threading.enumerate()),
+        "threads": len(_threads()),
     }
 
 

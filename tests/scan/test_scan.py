@@ -228,6 +228,7 @@ def test_folder_without_anything_is_no_error(tmp_path, capsys):
     assert "no images" in capsys.readouterr().out
 
 
+@pytest.mark.filterwarnings("ignore:.*its palette has transparent colours")
 def test_real_files_fail_as_in_training(real_data, tmp_path):
     """What `decode` can't read is what the report lists; nothing else."""
     folder = tmp_path / "all" / "tough"
