@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sys
+import types
 import warnings
 from pathlib import Path
 
@@ -164,3 +166,27 @@ def test_white_list_of_a_subclass_counts(folder):
     shutil.rmtree(folder / "b")
     assert Webp(folder, Generator(workers=0)).filenames == ["a/9.webp"]
     assert WebpFrame(frame, folder, Generator(workers=0)).filenames == ["a/9.webp"]
+
+
+@pytest.mark.parametrize("steps", [None, 3])
+def test_epoch_without_end_in_keras_2_is_said(monkeypatch, steps):
+    # What `tf_keras.Model.fit` does with a generator, in a module of that name.
+    code = """
+def fit(x, steps_per_epoch=None):
+    return peek(x)
+def peek(x):
+    return next(x)
+"""
+    module = types.ModuleType("tf_keras.engine")
+    exec(code, module.__dict__)
+    monkeypatch.setitem(sys.modules, "tf_keras", module)
+    flow = Generator().flow(IMAGES)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        module.fit(flow, steps_per_epoch=steps)
+        module.fit(flow)
+        next(flow)
+    said = [str(one.message) for one in caught]
+    assert len(said) == (steps is None)
+    assert all("steps_per_epoch=len(iterator)" in text for text in said)
+    next(Generator().flow(IMAGES))  # asked for by this test

@@ -24,7 +24,7 @@ from fastaug import keras_legacy
 from fastaug.checks import check_flag, check_integer
 from fastaug.counters import Counters, Delivery
 from fastaug.files.catalog import EXTENSIONS
-from fastaug.iterators.keras_loop import KerasLoop, Made
+from fastaug.iterators.keras_loop import KerasLoop, Made, warn_of_endless_epoch
 from fastaug.iterators.labels import in_tuples
 from fastaug.iterators.orders import Orders
 from fastaug.iterators.passes import PassSchedule, Position, following
@@ -249,6 +249,8 @@ class BatchIterator(KerasLoop, keras_legacy.Iterator, ABC):  # type: ignore[misc
 
     def __next__(self) -> Any:
         check_process()  # before any lock, which a forked child may find locked for ever
+        if self._start is None:
+            warn_of_endless_epoch()
         if replaced(self, "_flow_index") is not None:
             return self._next_of_flow_index()
         with self.lock:

@@ -8,6 +8,7 @@ image in the thread that asks for it, while that state is the batch's own.
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -279,3 +280,24 @@ class _Watched:
         image = self._function(image)
         self.has_drawn = bool(seen)
         return image
+
+
+def warn_of_endless_epoch() -> None:
+    """Warn if Keras 2 asks for the first batch without a number of steps.
+
+    The package `tf_keras` takes what is no `Sequence` of its own for a generator (seen with 2.21).
+    """
+    if "tf_keras" not in sys.modules:
+        return
+    frame, asked = sys._getframe(2), False
+    while frame is not None and frame.f_globals["__name__"].partition(".")[0] == "tf_keras":
+        steps = frame.f_locals.get("steps_per_epoch"), frame.f_locals.get("steps")
+        if steps != (None, None):
+            return
+        asked, frame = True, frame.f_back  # type: ignore[assignment]
+    if asked:
+        warnings.warn(
+            "tf_keras, which is Keras 2, sees no end of this iterator: its epoch goes on for ever. "
+            "Pass steps_per_epoch=len(iterator), and validation_steps; or use Keras 3",
+            stacklevel=users_stacklevel(),
+        )
