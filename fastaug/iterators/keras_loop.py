@@ -138,7 +138,14 @@ class KerasLoop:
         """Forget batches that were made ahead with other options: scripts change them."""
         settings = self._settings
         settings.check()
-        options = self.seed, self.dtype, self.save_to_dir, *vars(settings).values()
+        # `derived` is another after any change, of which `mean *= 2` leaves the same array.
+        options = (
+            self.seed,
+            self.dtype,
+            self.save_to_dir,
+            settings._derived,
+            *vars(settings).values(),
+        )
         if len(options) != len(self._options) or not all(map(is_, options, self._options)):
             self._read_ahead.forget()
             self._options = options

@@ -35,6 +35,7 @@ _MIN_IDLE_S = 0.0002
 # batches is waited for twice as long, within limits: validation comes back after minutes.
 REST_S, _MAX_REST_S = 5.0, 60.0
 _BUSY_S = 1.0  # how long a batch under way is left alone
+_LATELY_S, _LEAVE_S = 0.5, 0.05  # how long it waits for who has just asked, and for its way out
 _END_S = 10.0  # how long the end of the interpreter waits for a batch that is being made
 
 
@@ -64,7 +65,8 @@ class ReadAhead:
         self._thread_ident: int | None = None
         self._closed = False
         self._delivery_time = math.inf  # of the last batch; there was none yet
-        weakref.finalize(self, _await_thread, self._queue, self._make_lock)
+        self._end = _End()
+        weakref.finalize(self, _end_with_interpreter, self._end, self._make_lock)
 
     def take(self, wanted: Request, ahead: Callable[[], Iterable[Request]]) -> Any:
         """Return the batch of a request; have those ahead made if the caller takes its time."""
@@ -84,7 +86,8 @@ class ReadAhead:
                 self._submit(ahead())
         finally:
             del future  # an error that it holds would hold this frame, and so itself, for ever
-            self._delivery_time = time.perf_counter()
+            self._delivery_time = self._end.delivery_time = time.perf_counter()
+            self._end.asker = threading.get_ident()
             if not self._is_watched:  # it was idle until this moment
                 self._begin_watch()
         return batch
@@ -147,6 +150,9 @@ class ReadAhead:
         if make is None:  # nobody is left to take it
             return None
         with self._make_lock:
+            if self._end.has_come:
+                self._end.told.set()
+                raise RuntimeError("the interpreter is coming to its end")
             return make(request)
 
     def _submit(self, requests: Iterable[Request]) -> None:
@@ -199,10 +205,30 @@ def _is_worth_another_try(future: Future[Any]) -> bool:
     return isinstance(error, OSError) and not isinstance(error, TimeoutError)
 
 
-def _await_thread(queue: deque[Any], make_lock: Any) -> None:
-    """At the end of the interpreter, let no thread of ours run into it."""
-    # A batch may wait for a file for minutes, so the thread is a daemon, for which nobody waits
+class _End:
+    """What is known of the interpreter's end, and of who would run into it."""
+
+    def __init__(self) -> None:
+        self.has_come = False
+        self.told = threading.Event()  # whether one that asked has got an error
+        self.asker = 0  # thread that took the last batch, ...
+        self.delivery_time = -math.inf  # ... and when
+
+
+def _end_with_interpreter(end: _End, make_lock: Any) -> None:
+    """At the end of the interpreter, let no thread run into it that makes a batch.
+
+    Neither ours nor TensorFlow's, which asks on: it gets an error, and its pipeline ends.  If it
+    was stopped within our code, or within its own Python, TensorFlow would wait for it for ever.
+    """
+    # A batch may wait for a file for minutes, so our thread is a daemon, for which nobody waits
     # before this.  By now the decode processes are closed, which ends such a wait.
-    if not threading.main_thread().is_alive():
-        queue.clear()
-        make_lock.acquire(timeout=_END_S)
+    main = threading.main_thread()
+    if main.is_alive():
+        return
+    end.has_come = True
+    if make_lock.acquire(timeout=_END_S):
+        make_lock.release()
+    asked_lately = time.perf_counter() - end.delivery_time < _LATELY_S
+    if end.asker not in (0, main.ident) and asked_lately and end.told.wait(_LATELY_S):
+        time.sleep(_LEAVE_S)

@@ -315,3 +315,38 @@ def test_fit_that_was_paused_for_longer_than_the_timeout_goes_on(ends):
     end = end_of(ends, PAUSE)
     assert (end.code, end.said) == (0, "interrupted\n")
     assert "Traceback" not in end.complained
+
+
+# TensorFlow asks for the next batch while the interpreter ends; with Keras' iterators it never does.
+ASKED_AT_THE_END = """
+import faulthandler, os, time
+faulthandler.dump_traceback_later(100, exit=True)
+os.environ["KERAS_BACKEND"] = "tensorflow"
+import keras
+import numpy as np
+from fit_faults_script import AtBatch
+from fastaug import Generator
+
+def take_long(image):
+    time.sleep(0.002)
+    return image
+
+def deed():
+    faulthandler.dump_traceback_later(30, exit=True)
+    raise KeyError("the user's mistake")
+
+images, labels = np.zeros((64, 16, 16, 3), np.uint8), np.zeros(64)
+batches = Generator(preprocessing_function=take_long).flow(images, labels, batch_size=4)
+model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+model.fit(batches, epochs=100_000, verbose=0, callbacks=[AtBatch(3, deed)])
+"""
+
+
+@pytest.mark.skipif(not installed("tensorflow"), reason="tensorflow is not installed")
+def test_script_ends_though_tensorflow_asks_for_more():
+    script = start_script(ASKED_AT_THE_END)
+    complained = output_of(script, 120)[1]
+    assert script.returncode == 1, complained
+    assert "the user's mistake" in complained
+    assert "Timeout" not in complained, complained
