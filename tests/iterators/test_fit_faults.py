@@ -317,7 +317,7 @@ def test_fit_that_was_paused_for_longer_than_the_timeout_goes_on(ends):
     assert "Traceback" not in end.complained
 
 
-# TensorFlow asks for the next batch while the interpreter ends; with Keras' iterators it never does.
+# TensorFlow asks for a batch while the interpreter ends; with Keras' own iterators it never does.
 ASKED_AT_THE_END = """
 import faulthandler, os, time
 faulthandler.dump_traceback_later(100, exit=True)
