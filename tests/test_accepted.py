@@ -45,7 +45,7 @@ def frame(folder: Path) -> pd.DataFrame:
 
 RANGES = {
     "rotation_range": (-30, -12.5, None),
-    "width_shift_range": (-0.3, -2.0, -2, None, [-1, 2], 0),
+    "width_shift_range": (-0.3, -2.0, -2, None, [-1, 2], 0, range(-3, 2), np.array(3)),
     "height_shift_range": (-0.3, -3.5, -1, None, (-2,), np.array([1, 3])),
     "shear_range": (-20, None),
     "zoom_range": (-0.3, (1.4, 0.6)),
@@ -59,7 +59,7 @@ RANGES = {
 )
 def test_range_is_drawn_from_as_by_keras(name, value):
     # Keras asks an array for its truth value.
-    theirs_value = value.tolist() if isinstance(value, np.ndarray) else value
+    theirs_value = np.array(value).tolist() if isinstance(value, np.ndarray | range) else value
     ours = Generator(**{name: value}).flow(IMAGES, batch_size=3, seed=1)
     theirs = ImageDataGenerator(**{name: theirs_value}).flow(IMAGES, batch_size=3, seed=1)
     for _ in range(4):
@@ -295,3 +295,29 @@ def test_nothing_is_warned_of(folder):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Generator(rotation_range=None, workers=0).flow_from_directory(folder, np.array(SIZE))
+
+
+@pytest.mark.parametrize("form", [None, 5])
+def test_format_that_is_no_name_is_an_error(tmp_path, form):
+    with pytest.raises(TypeError, match="save_format=.* is not the name of a format"):
+        Generator().flow(IMAGES, save_to_dir=tmp_path, save_format=form)
+
+
+def test_statistics_changed_in_place_count_from_the_next_batch_on():
+    import time
+
+    generator = Generator(featurewise_center=True)
+    generator.fit(IMAGES)
+    flow = generator.flow(IMAGES, batch_size=3, seed=1, shuffle=False)
+    next(flow)
+    time.sleep(0.01)
+    next(flow)  # others are made ahead now
+    time.sleep(0.05)
+    generator.mean *= 0
+    assert_array_equal(next(flow), IMAGES[:3])
+
+
+def test_statistics_are_found_in_any_path(folder):
+    fitted = fastaug.fit_folder(os.fsencode(folder), target_size=SIZE)
+    expected = fastaug.fit_folder(folder, target_size=SIZE)
+    assert_array_equal(fitted.statistics.mean, expected.statistics.mean)

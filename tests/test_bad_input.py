@@ -175,6 +175,7 @@ FOLDER = [
     ("class_mode", "one-hot", ("'one-hot'", "categorical", "binary", "sparse", "input", "None")),
     ("class_mode", "raw", ("'raw'", "categorical", "binary", "sparse", "input", "None")),
     ("follow_links", "yes", ("'yes'", *FLAG)),
+    ("extensions", ("png", "txt"), ("'.txt'", "'.webp'")),
 ]
 
 COLUMNS = ("'filename'", "'class'", "'number'")

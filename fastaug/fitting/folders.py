@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.checks import check_flag, check_number
+from fastaug.checks import check_flag, check_number, folder_path
 from fastaug.errors import DecodeError
 from fastaug.files.catalog import FilePaths
 from fastaug.files.folders import list_images
@@ -97,6 +97,7 @@ def fit_folder(
     if rescale is not None:
         check_number("rescale", rescale)
         rescale = float(rescale) or None  # as in `fit`, a factor of 0 is none
+    directory = folder_path("directory", directory)
     target = checked_target(target_size, color_mode, interpolation, keep_aspect_ratio)
     if zca:
         _check_memory(*target.slot_shape)

@@ -27,8 +27,10 @@ def picture_saver(
     folder: str | Path | None, prefix: str, extension: str, data_format: str, numbers: int
 ) -> PictureSaver | None:
     """Return what saves pictures, or None without a folder; see `PictureSaver`."""
-    if folder is None or folder == "":
+    if not folder:
         return None
+    if not isinstance(extension, str):
+        raise TypeError(f"save_format={extension!r} is not the name of a format, such as 'png'")
     folder = Path(folder_path("save_to_dir", folder))
     return PictureSaver(folder, prefix, extension.removeprefix("."), data_format, numbers)
 
@@ -59,7 +61,7 @@ class PictureSaver:
 
     def is_for(self, folder: Any, prefix: str, extension: str) -> bool:
         """Tell whether `picture_saver` would give one like this."""
-        wanted = Path(folder_path("save_to_dir", folder)), prefix, extension.removeprefix(".")
+        wanted = Path(folder_path("save_to_dir", folder)), prefix, str(extension).removeprefix(".")
         return (self.folder, self.prefix, self.format) == wanted
 
     def save(self, batch: NDArray[Any], rows: NDArray[np.intp], rng: np.random.RandomState) -> None:

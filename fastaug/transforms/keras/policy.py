@@ -172,6 +172,8 @@ def shift_range(value: Any) -> ShiftRange:
     """Return a float where Keras draws with `uniform`, else what it hands to `choice`."""
     if value is None:
         return 0.0
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value.item()
     if isinstance(value, float):
         return value
     if np.ndim(value):
@@ -183,7 +185,9 @@ def check_shift_range(name: str, value: Any) -> None:
     """Raise unless it is None, a fraction, a number of pixels, or a flat list of them."""
     if value is None:
         return
-    if isinstance(value, list | tuple | np.ndarray):
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value.item()
+    if isinstance(value, list | tuple) or np.ndim(value):
         if np.ndim(value) != 1:
             raise ValueError(f"{name} must be a number or a flat list of numbers, not {value!r}")
         for number in value:
