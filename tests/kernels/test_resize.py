@@ -105,7 +105,7 @@ def test_photo_that_fits_keeps_its_size(tmp_path):
     [path] = draw_photos(tmp_path, ["photo.jpg"])
     target = Target(33, 47, "rgb", "nearest", False)
     memory = np.full(60 * 90 * 3 + 1, 77, np.uint8)
-    assert decode_into(path, target, memory) == (60, 90, None)
+    assert decode_into(path, target, memory) == (60, 90, ())
     np.testing.assert_array_equal(memory[:-1].reshape(60, 90, 3), np.asarray(Image.open(path)))
     assert memory[-1] == 77
 
