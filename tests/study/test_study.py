@@ -331,6 +331,7 @@ def test_disk_measures_all_and_reports(monkeypatch, tmp_path):
     assert len(children()) == 0
 
 
+@pytest.mark.filterwarnings("ignore:class_mode='binary' gives one number")
 def test_disk_wants_two_classes(monkeypatch, tmp_path, capsys):
     for name in ("a", "b", "c"):
         draw_photos(tmp_path / "photos" / name, numbered(5))
