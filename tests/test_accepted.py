@@ -134,6 +134,13 @@ def test_pictures_are_saved_in_any_spelling_of_a_format(tmp_path, form):
     assert iterator._saver is iterator._saver
 
 
+def test_prefix_and_format_wait_for_a_folder(tmp_path):
+    iterator = Generator().flow(IMAGES, seed=1, save_prefix="p", save_format="jpg", batch_size=6)
+    iterator.save_to_dir = tmp_path
+    next(iterator)
+    assert len(list(tmp_path.glob("p_*.jpg"))) == 6
+
+
 def test_unknown_argument_of_a_frame_is_ignored_with_a_warning(folder, frame):
     with pytest.warns(UserWarning, match="knows no argument 'has_extension', 'speed'"):
         flow = Generator(workers=0).flow_from_dataframe(

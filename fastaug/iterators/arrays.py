@@ -91,6 +91,7 @@ subset, ignore_class_split, dtype
             dtype=check_dtype("dtype", default_dtype() if dtype is None else dtype).name,
             saver=picture_saver(save_to_dir, save_prefix, save_format, data_format, numbers=10_000),
         )
+        self.save_prefix, self.save_format = save_prefix, save_format
 
     @property
     def x(self) -> Array:

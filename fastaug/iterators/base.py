@@ -97,8 +97,7 @@ class BatchIterator(KerasLoop, keras_legacy.Iterator, ABC):  # type: ignore[misc
         self._batch_size = int(batch_size)
         self._shuffle = bool(shuffle)
         self.save_to_dir = None if saver is None else str(saver.folder)
-        self.save_prefix = "" if saver is None else saver.prefix
-        self.save_format = "png" if saver is None else saver.format
+        self.save_prefix, self.save_format = "", "png"  # subclasses are given others
         self._last_saver = saver
         self._start: int | None = None  # batches seen when the pass of `next()` began
         self._shown_start: int | None = None  # ... and that of the last batch that was asked for

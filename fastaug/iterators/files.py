@@ -361,6 +361,7 @@ keep_aspect_ratio, dtype
                 stacklevel=users_stacklevel(),
             )
         super().__init__(catalog, image_data_generator, options)
+        self.save_prefix, self.save_format = save_prefix, save_format
 
 
 class DataFrameIterator(FileIterator, keras_legacy.DataFrameIterator):  # type: ignore[misc]
@@ -450,6 +451,7 @@ interpolation, keep_aspect_ratio, dtype, validate_filenames
         say(f"Found {len(catalog.filenames)} {checked} image filenames"
              f"{'' if catalog.classes is None else belonging}.")  # fmt: skip
         super().__init__(catalog, image_data_generator, options)
+        self.save_prefix, self.save_format = save_prefix, save_format
 
 
 def _validation_split(settings: Settings | None) -> float:
