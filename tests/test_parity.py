@@ -688,6 +688,7 @@ def frame(folder: Path) -> pd.DataFrame:
     ],
 )
 @pytest.mark.parametrize("weight_col", [None, "weight"])
+@pytest.mark.filterwarnings("ignore:this subset has no image")
 def test_data_frame_gives_the_pictures_and_labels_of_keras(
     weight_col, class_mode, y_col, folder: Path, frame: pd.DataFrame
 ) -> None:
