@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastaug import transforms as transforms
+    from fastaug.augmenter import Augmenter as Augmenter
     from fastaug.errors import DecodeError as DecodeError
     from fastaug.errors import WorkerError as WorkerError
     from fastaug.fitting.folders import fit_folder as fit_folder
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Augmenter": "fastaug.augmenter",
     "DataFrameIterator": "fastaug.iterators.files",
     "DecodeError": "fastaug.errors",
     "DirectoryIterator": "fastaug.iterators.files",

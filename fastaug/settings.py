@@ -37,7 +37,15 @@ from fastaug.pixels.layout import Array, check_dtype, working_dtype
 from fastaug.pixels.preprocessing import check_function
 from fastaug.pixels.spline import require_ndimage
 from fastaug.pixels.standardization import PENDING, Standardization, standardization
-from fastaug.transforms import Moves, Recolours, Repaints, Transform, check_transforms
+from fastaug.transforms import (
+    Mixes,
+    Moves,
+    Normalize,
+    Recolours,
+    Repaints,
+    Transform,
+    check_transforms,
+)
 from fastaug.transforms.keras.draws import Ranges
 from fastaug.transforms.keras.policy import (
     KerasAugmentation,
@@ -301,6 +309,7 @@ class Settings(_Inside):
             data_format or str(self.data_format),
             working_dtype(self.dtype),
             preprocessing_function=self.preprocessing_function,
+            normalize=next((each for each in self.transforms if isinstance(each, Normalize)), None),
             rescale=self.rescale,
             samplewise_center=bool(self.samplewise_center),
             samplewise_normalize=bool(self.samplewise_std_normalization),
@@ -333,15 +342,20 @@ class Settings(_Inside):
     def words(self) -> str:
         """Return what happens to every image, in order, one numbered line each."""
         steps = [*self._warp_words(), *self.policy().keras.changing_words]
-        steps += [repr(step) for step in self.transforms if isinstance(step, Recolours)]
-        steps += [repr(step) for step in self.transforms if isinstance(step, Repaints)]
+        steps += self._words_of(Recolours)
+        steps += self._words_of(Repaints)
         steps += self.standardization(channels=3).words
+        steps += self._words_of(Mixes)
         steps.append(f"give out as {self.dtype}, {self.data_format}")
         lines = [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
         return "\n".join(["Each image, in this order:", *lines])
 
+    def _words_of(self, kind: type[Transform]) -> list[str]:
+        """Describe the transforms of a kind; one of several kinds is named for each."""
+        return [repr(each) for each in self.transforms if isinstance(each, kind)]
+
     def _warp_words(self) -> list[str]:
-        moves = [repr(move) for move in self.transforms if isinstance(move, Moves)]
+        moves = self._words_of(Moves)
         moves += self.policy().keras.moving_words
         if not moves:
             return []

@@ -27,8 +27,8 @@ from fastaug.pixels.standardization import standardization
 from fastaug.transforms import QuarterTurn, Solarize, Transform
 from fastaug.transforms.keras.draws import Draws, Ranges
 from fastaug.transforms.keras.policy import KerasAugmentation
-from fastaug.transforms.policy import Policy
-from fastaug.transforms.streams import transform_stream
+from fastaug.transforms.policy import Policy, _draw
+from fastaug.transforms.streams import Streams, transform_stream
 
 Array = NDArray[Any]
 
@@ -145,8 +145,8 @@ def batch_of(
     policy, count = policy_of(asked), len(images)
     size = size_of(images.shape[1:], asked.get("data_format", "channels_last"))
     numbers = {
-        name: transform.draw(transform_stream(seed, BATCHES_SEEN, name), count, size)
-        for name, transform in policy.named()
+        name: _draw(name, transform, Streams(None, seed, BATCHES_SEEN), count, size)
+        for name, transform in policy.named
     }
     everything = policy.assemble(some_draws(count, **drawn), numbers, size)
     recipe, rows = recipe_of(images, asked), np.arange(count)

@@ -36,24 +36,25 @@ _LANES = _LanesType()
 @register_model(_LanesType)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager, kind):
-        super().__init__(manager, kind, _vector(_DOUBLE, PIXELS * WIDTH))
+        super().__init__(manager, kind, vector_of(_DOUBLE, PIXELS * WIDTH))
 
 
-def _vector(element, width):
+def vector_of(element, width):
+    """Return the type of so many elements in a register."""
     return ir.VectorType(element, width)
 
 
 def _shuffle(builder, one, other, lanes):
     """Return a vector of the numbered lanes of two vectors."""
-    mask = ir.Constant(_vector(_INDEX, len(lanes)), list(lanes))
+    mask = ir.Constant(vector_of(_INDEX, len(lanes)), list(lanes))
     return builder.shuffle_vector(one, other, mask)
 
 
-def _address(context, builder, array_type, array, index, width):
+def address_of(context, builder, array_type, array, index, width):
     """Return a pointer to `width` elements of a contiguous array."""
     data = context.make_array(array_type)(context, builder, array).data
     element = context.get_data_type(array_type.dtype)
-    return builder.bitcast(builder.gep(data, [index]), ir.PointerType(_vector(element, width)))
+    return builder.bitcast(builder.gep(data, [index]), ir.PointerType(vector_of(element, width)))
 
 
 @intrinsic
@@ -64,13 +65,13 @@ def load(_, array, one, other):
         kind, (memory, *starts) = signature.args[0], arguments
         alignment = kind.dtype.bitwidth // 8
         halves = [
-            builder.load(_address(context, builder, kind, memory, start, WIDTH), align=alignment)
+            builder.load(address_of(context, builder, kind, memory, start, WIDTH), align=alignment)
             for start in starts
         ]
         value = _shuffle(builder, *halves, range(PIXELS * WIDTH))
         if kind.dtype == types.float64:
             return value
-        return builder.fpext(value, _vector(_DOUBLE, PIXELS * WIDTH))
+        return builder.fpext(value, vector_of(_DOUBLE, PIXELS * WIDTH))
 
     return _LANES(array, types.intp, types.intp), generate
 
@@ -80,7 +81,7 @@ def spread(_, array, index):
     """Return two neighbours of a float64 array, one for all numbers of each pixel."""
 
     def generate(context, builder, signature, arguments):
-        address = _address(context, builder, signature.args[0], *arguments, PIXELS)
+        address = address_of(context, builder, signature.args[0], *arguments, PIXELS)
         pair = builder.load(address, align=8)
         return _shuffle(builder, pair, pair, [k // WIDTH for k in range(PIXELS * WIDTH)])
 
@@ -95,10 +96,10 @@ def store(_, lanes, array, one, other):
         value, memory, *starts = arguments
         kind = signature.args[1]
         if kind.dtype == types.float32:
-            value = builder.fptrunc(value, _vector(ir.FloatType(), PIXELS * WIDTH))
+            value = builder.fptrunc(value, vector_of(ir.FloatType(), PIXELS * WIDTH))
         for pixel, start in enumerate(starts):
             half = _shuffle(builder, value, value, [pixel * WIDTH + k for k in range(WIDTH)])
-            address = _address(context, builder, kind, memory, start, WIDTH)
+            address = address_of(context, builder, kind, memory, start, WIDTH)
             builder.store(half, address, align=kind.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
@@ -110,7 +111,7 @@ def complement(_, lanes):
     """Return 1 - lanes."""
 
     def generate(_context, builder, _signature, arguments):
-        ones = ir.Constant(_vector(_DOUBLE, PIXELS * WIDTH), [1.0] * PIXELS * WIDTH)
+        ones = ir.Constant(vector_of(_DOUBLE, PIXELS * WIDTH), [1.0] * PIXELS * WIDTH)
         return builder.fsub(ones, arguments[0])
 
     return _LANES(_LANES), generate

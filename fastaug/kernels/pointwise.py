@@ -12,7 +12,7 @@ import numpy as np
 from fastaug.kernels.launch import inlined, inner
 
 # What can be drawn for an image, with a number for each: see `change_values`.
-NOTHING, SHIFT_CHANNELS, SCALE_BRIGHTNESS, SCALE_BRIGHTNESS_AS_KERAS, SOLARIZE = range(5)
+NOTHING, SHIFT_CHANNELS, SCALE_BRIGHTNESS, SCALE_BRIGHTNESS_AS_KERAS = range(4)
 # What can be done to every value, with an operand for each: see `run_steps`.
 MULTIPLY, SUBTRACT, DIVIDE, REVERSE_CHANNELS = 0, 1, 2, 3
 _SUMS = 8  # values that are summed up side by side
@@ -68,31 +68,20 @@ def scale_brightness(values, start, stop, channels, factor, low, high, quirks):
 
 
 @inner
-def solarize(values, start, stop, threshold):
-    """Replace values at or above a threshold by 255 - value."""
-    limit = values.dtype.type(255)
-    for k in range(start, stop):
-        value = values[np.uintp(k)]
-        values[np.uintp(k)] = limit - value if value >= threshold else value
-
-
-@inner
 def change_values(values, start, stop, channels, code, number, low, high):
     """Do one of an image's own steps to the values from `start` to `stop`.
 
     Parameters
     ----------
     code
-        NOTHING, SHIFT_CHANNELS, SCALE_BRIGHTNESS, SCALE_BRIGHTNESS_AS_KERAS or SOLARIZE.
+        NOTHING, SHIFT_CHANNELS, SCALE_BRIGHTNESS or SCALE_BRIGHTNESS_AS_KERAS.
     number
-        The shift, the factor or the threshold, in the dtype of the values.
+        The shift or the factor, in the dtype of the values.
     low, high
-        The image's extremes before the step, likewise; only a shift and a brightness ask for them.
+        The image's extremes before the step, likewise.
     """
     if code == SHIFT_CHANNELS:
         shift_channels(values, start, stop, number, low, high)
-    elif code == SOLARIZE:
-        solarize(values, start, stop, number)
     # Numba would compile `in` first, as a function.
     elif code == SCALE_BRIGHTNESS or code == SCALE_BRIGHTNESS_AS_KERAS:  # noqa: PLR1714, SIM109
         factor, quirks = np.float32(number), code == SCALE_BRIGHTNESS_AS_KERAS

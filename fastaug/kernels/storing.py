@@ -23,14 +23,14 @@ def copy_rows(image, flips, shape, planar, out, first, last):
     if planar or flips[0] or flips[1]:
         for row in range(first, last):
             origin = height - 1 - row if flips[0] else row
-            _copy_row(source, origin, flips[1], shape, planar, out, row * length)
+            copy_row(source, origin, flips[1], shape, planar, out, row * length)
     else:
         for k in range(first * length, last * length):
             out[np.uintp(k)] = source[np.uintp(k)]
 
 
 @inner
-def _copy_row(source, row, mirrored, shape, planar, out, start):
+def copy_row(source, row, mirrored, shape, planar, out, start):
     """Copy one row; steps through the source say how its pixels and channels lie."""
     height, width, channels = shape
     next_col, next_channel = (1, height * width) if planar else (channels, 1)
@@ -91,10 +91,23 @@ def encode(value, like):
 @overload(encode)
 def _encode(value, like):
     if like.dtype == types.uint8:
+        if value == types.float32:
+            return lambda value, like: nearest_byte(value)
         return lambda value, like: np.uint8(min(max(np.rint(value), 0.0), 255.0))
     if like.dtype == types.uint16:
         return lambda value, like: half_bits(value)
     return lambda value, like: value
+
+
+@inner
+def nearest_byte(value):
+    """Return a float32 as a byte, as `np.rint` rounds, ties to even, and clipped.
+
+    Numbers about 1.5 * 2**23 are whole: adding that rounds, and leaves the byte in the lowest bits.
+    Unlike `rint` and a conversion, this is done to many values at once.
+    """
+    zero, top, shift = np.float32(0), np.float32(255), np.float32(12582912)
+    return np.uint8(np.float32(min(max(value, zero), top) + shift).view(np.int32) & 255)
 
 
 @inner

@@ -1,13 +1,14 @@
 """One batch: what was drawn and source pixels in, a finished batch out.
 
 Order: moves and flips, one warp -> recolours, one pass -> repaints -> preprocessing_function ->
-rescale -> samplewise -> featurewise -> ZCA.  Keras flips behind its channel shift; flips commute
-with that, and are done while warping.  Pure: no files, no state.
+rescale -> samplewise -> featurewise -> ZCA -> mixes.  Keras flips behind its channel shift; flips
+commute with that, and are done while warping.  Pure: no files, no state.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +26,7 @@ from fastaug.kernels.batch import (
 )
 from fastaug.kernels.lanes import WIDTH as LANES
 from fastaug.kernels.launch import COMPILED, Pace, launch, limited_threads
+from fastaug.kernels.policy import make_images
 from fastaug.kernels.warp import FILL_MODES
 from fastaug.pixels.buffers import BatchBuffers
 from fastaug.pixels.layout import (
@@ -36,10 +38,12 @@ from fastaug.pixels.layout import (
     source_of,
     working_dtype,
 )
+from fastaug.pixels.mixing import mixed
 from fastaug.pixels.preprocessing import call_function
+from fastaug.transforms.program import check_channels, is_still, program_of
 from fastaug.pixels.spline import warp_spline
 from fastaug.pixels.standardization import Standardization
-from fastaug.transforms.base import Numbers, Repaints
+from fastaug.transforms.base import Partners
 from fastaug.transforms.geometry import Pull, still
 from fastaug.transforms.policy import Drawn
 
@@ -118,25 +122,50 @@ def make_batch(
     shape = resized(images.shape[1:], drawn.pull.size, recipe.data_format)
     if not len(rows):
         return work.buffers.lend((0, *shape), recipe.dtype)
-    working, last = recipe.working_dtype, recipe.standardization
-    function, whitening = last.function, last.whitening
+    with limited_threads(recipe.threads, work.pace) as threads:
+        batch = _made(work, threads, images, rows, drawn, samples, stats or Counters())
+    return mix_batch(recipe, batch, drawn.partners, work.buffers)
+
+
+def _made(
+    work: _Work,
+    threads: int,
+    images: Array,
+    rows: NDArray[np.intp],
+    drawn: Drawn,
+    samples: NDArray[np.intp] | None,
+    stats: Counters,
+) -> Array:
+    """Make a batch, but for its mixes."""
+    recipe, last = work.recipe, work.recipe.standardization
+    shape = resized(images.shape[1:], drawn.pull.size, recipe.data_format)
+    working, function, whitening = recipe.working_dtype, last.function, last.whitening
     finish = last.finish(shape, recipe.data_format, working)
     dtype = recipe.dtype if whitening is None else working
-    with limited_threads(recipe.threads, work.pace) as threads:
-        if function is None and not drawn.passes:
-            batch = _augment(work, threads, images, rows, drawn, finish, dtype)
-        else:
-            nothing = _nothing(working)
-            batch = _augment(work, threads, images, rows, drawn, nothing, working)
-            for transform, numbers in drawn.passes:
-                _repaint(transform, channels_last(batch, recipe.data_format), numbers)
-            if function is not None:
-                axis = -3 if recipe.data_format == "channels_first" else -1
-                with (stats or Counters()).timing("function_s"):
-                    call_function(function, batch, axis, rows if samples is None else samples)
-            batch = _finished(work, threads, batch, finish, dtype)
-        if whitening is not None:
-            batch = _whitened(work, threads, batch, whitening)
+    if function is None and not drawn.passes:
+        batch = _augment(work, threads, images, rows, drawn, finish, dtype)
+    else:
+        # Between passes, images of bytes are bytes: a quarter of the memory.
+        bytewise = drawn.passes and images.dtype == np.uint8
+        kept = np.dtype(np.uint8) if bytewise else working
+        batch = _augment(work, threads, images, rows, drawn, _nothing(working), kept)
+        _repaint(drawn, channels_last(batch, recipe.data_format))
+        if function is not None:
+            batch = _finished(work, threads, batch, _nothing(working), working)
+            axis = -3 if recipe.data_format == "channels_first" else -1
+            with stats.timing("function_s"):
+                call_function(function, batch, axis, rows if samples is None else samples)
+        batch = _finished(work, threads, batch, finish, dtype)
+    return batch if whitening is None else _whitened(work, threads, batch, whitening)
+
+
+def mix_batch(
+    recipe: Recipe, batch: Array, mixes: Sequence[Partners], buffers: BatchBuffers
+) -> Array:
+    """Return a finished batch whose images are mixed with others of it."""
+    with limited_threads(recipe.threads) as threads:
+        for partners in mixes:
+            batch = mixed(batch, partners, recipe.data_format, buffers, threads)
     return batch
 
 
@@ -155,20 +184,21 @@ def finish_batch(recipe: Recipe, batch: Array, buffers: BatchBuffers) -> Array:
     return batch
 
 
-def _repaint(transform: Repaints, images: Array, numbers: Numbers) -> None:
-    """Let a transform change images in place; new ones would be lost without a word."""
-    given: Any = transform.apply(images, numbers)  # type: ignore[func-returns-value]
-    if given is not None and given is not images:
-        raise TypeError(
-            f"{type(transform).__name__}.apply(...) must change its images in place and return "
-            f"None; it returned {type(given).__name__}"
-        )
+def _repaint(drawn: Drawn, images: Array) -> None:
+    """Let transforms change images in place; new ones would be lost without a word."""
+    for each in drawn.passes:
+        given: Any = each.transform.apply(images, each.numbers, each.rows)  # type: ignore[func-returns-value]
+        if given is not None and given is not images:
+            raise TypeError(
+                f"{each.name}.apply(...) must change its images in place and return None; it "
+                f"returned {type(given).__name__}"
+            )
 
 
 def transform_images(recipe: Recipe, images: Array, rows: NDArray[np.intp], drawn: Drawn) -> Array:
-    """Return a batch after all that was drawn, not standardised, in the working dtype."""
+    """Return a batch after all that was drawn but mixes, not standardised, in the working dtype."""
     bare = replace(recipe, dtype=recipe.working_dtype, standardization=Standardization())
-    return make_batch(bare, images, rows, drawn)
+    return make_batch(bare, images, rows, replace(drawn, partners=()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +225,14 @@ def _augment(
         images = _spline(recipe, images[rows], pull)
         rows, flips = np.arange(len(rows)), pull.flips
         pull = replace(still(len(rows), pull.size), flips=flips)
-    plan = _plan(recipe, pull, drawn)
     images, rows = source_of(images, rows, recipe.working_dtype)
     layout = layout_of(images.shape[1:], recipe.data_format, pull.size)
     batch = work.buffers.lend(
         (len(rows), *resized(images.shape[1:], pull.size, recipe.data_format)), dtype
     )
+    if drawn.numbers:
+        return _by_policy(work, threads, images, rows, pull, drawn, finish, layout, batch)
+    plan = _plan(recipe, pull, drawn)
     plain = None if _fits_lanes(layout) and not recipe.plain else True
     arguments = images, rows, plan, layout, finish, plain, as_bits(batch)
     # Rows are shared out where whole images would leave threads idle, and it shows.
@@ -210,6 +242,32 @@ def _augment(
     else:
         seconds = launch(augment_images, *arguments, min(threads, len(rows)))
     work.pace.note(threads, len(rows) * pixels, seconds)
+    return batch
+
+
+def _by_policy(
+    work: _Work,
+    threads: int,
+    images: Array,
+    rows: NDArray[np.intp],
+    pull: Pull,
+    drawn: Drawn,
+    finish: Finish,
+    layout: Layout,
+    batch: Array,
+) -> Array:
+    """Make a batch with transforms of our own."""
+    recipe, steps = work.recipe, drawn.steps
+    check_channels(steps, layout.channels)
+    if _is_idle(finish) and images.dtype == batch.dtype and is_still(pull) and not steps.codes.any():
+        return np.take(images, rows, axis=0, out=batch, mode="clip")  # "raise" copies twice
+    program = program_of(recipe.order, recipe.fill_mode, recipe.cval, pull, steps, layout, finish)
+    scalar = recipe.plain or layout.channels > LANES or not _fits_lanes(layout)
+    if recipe.working_dtype != np.float32:
+        scalar = True
+    shares = min(threads, len(rows))
+    arguments = images, rows, program, layout, finish, scalar, as_bits(batch), shares
+    work.pace.note(threads, len(rows) * layout.height * layout.width, launch(make_images, *arguments))
     return batch
 
 
@@ -246,13 +304,16 @@ def _finished(
     work: _Work, threads: int, batch: Array, finish: Finish, dtype: np.dtype[Any]
 ) -> Array:
     """Do to a batch what is the same for all images; in place if it keeps its dtype."""
-    idle = not (len(finish.steps) or finish.sample_center or finish.sample_normalize)
-    if idle and batch.dtype == dtype:
+    if _is_idle(finish) and batch.dtype == dtype:
         return batch
     layout = layout_of(batch.shape[1:], work.recipe.data_format)
     out = batch if batch.dtype == dtype else work.buffers.lend(batch.shape, dtype)
     launch(finish_images, batch, layout, finish, as_bits(out), min(threads, len(batch)))
     return out
+
+
+def _is_idle(finish: Finish) -> bool:
+    return not (len(finish.steps) or finish.sample_center or finish.sample_normalize)
 
 
 def _nothing(dtype: np.dtype[Any]) -> Finish:

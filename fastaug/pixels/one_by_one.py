@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.counters import Counters
-from fastaug.pixels.batch import Recipe, finish_batch, make_batch
+from fastaug.pixels.batch import Recipe, finish_batch, make_batch, mix_batch
 from fastaug.pixels.buffers import BatchBuffers
-from fastaug.pixels.layout import Array
+from fastaug.pixels.layout import Array, size_of
 from fastaug.pixels.preprocessing import Function, batched, called_on
 from fastaug.pixels.standardization import Standardization
 from fastaug.transforms.geometry import Size
@@ -94,7 +94,9 @@ def make_one_by_one(
     batch = buffers.lend((len(made), *made[0].shape), recipe.working_dtype)
     for i, image in enumerate(made):
         batch[i] = image
-    return finish_batch(replace(recipe, standardization=rest), batch, buffers)
+    batch = finish_batch(replace(recipe, standardization=rest), batch, buffers)
+    mixes = policy.draw_partners(streams, len(batch), size_of(batch.shape[1:], recipe.data_format))
+    return mix_batch(recipe, batch, mixes, buffers)
 
 
 def _called(function: Function, image: Array, channel_axis: int, sample: Any) -> Array:

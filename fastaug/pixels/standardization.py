@@ -20,6 +20,7 @@ from fastaug.kernels.batch import Finish
 from fastaug.kernels.pointwise import DIVIDE, MULTIPLY, REVERSE_CHANNELS, SUBTRACT
 from fastaug.pixels.layout import Array, channels_last, layout_of
 from fastaug.pixels.preprocessing import Function, Mode, batched, fused_mode
+from fastaug.transforms.recolours.normalize import Normalize
 
 EPSILON = 1e-6  # what Keras adds to a deviation before it divides by it
 
@@ -324,6 +325,7 @@ def standardization(
     dtype: np.dtype[Any],
     *,
     preprocessing_function: Any = None,
+    normalize: Normalize | None = None,
     rescale: float | None = None,
     samplewise_center: bool = False,
     samplewise_normalize: bool = False,
@@ -341,6 +343,8 @@ def standardization(
         What `apply` turns whole numbers into, where a mode needs fractions.
     preprocessing_function
         The name of a mode, a function, or None.
+    normalize
+        What the generator's `transforms` have of it, behind the function.
     rescale
         Factor, or None.
     samplewise_center, samplewise_normalize
@@ -360,6 +364,8 @@ def standardization(
     Keras 3.15, `ImageDataGenerator.standardize`.
     """
     steps = _preprocessing(preprocessing_function, channels, data_format, dtype)
+    if normalize is not None:
+        steps += _normalization(normalize, channels, -3 if data_format == "channels_first" else -1)
     if rescale:
         words = f"multiply by rescale={rescale:g}"
         steps.append(Arithmetic("rescale", words, MULTIPLY, rescale))
@@ -410,6 +416,16 @@ def _preprocessing(
         return [Call(option, words, function)]
     axis = -3 if data_format == "channels_first" else -1
     return [ToFloat(option, words, dtype), *_steps_of_mode(mode, option, words, axis)]
+
+
+def _normalization(normalize: Normalize, channels: int, axis: int) -> list[Step]:
+    """Return (v - 255 mean) / (255 std), as two steps."""
+    mean, deviation = normalize.numbers(channels)
+    option, words = "transforms", repr(normalize)
+    return [
+        Arithmetic(option, words, SUBTRACT, tuple(255 * number for number in mean), axis),
+        Arithmetic(option, words, DIVIDE, tuple(255 * number for number in deviation), axis),
+    ]
 
 
 def _steps_of_mode(mode: Mode, option: str, words: str, axis: int) -> list[Step]:

@@ -1,25 +1,112 @@
-"""Augmentations that Keras does not have: one file each, listed in TRANSFORMS.
+"""Augmentations that Keras' generator does not have, listed in TRANSFORMS.
 
 A transform is a frozen dataclass of one kind or more.  One that *moves* pixels is folded into the
 batch's one warp, before Keras' own; one that *recolours* joins the one pass over the values, after
-Keras' brightness; one that *repaints* gets a pass of its own, after that.
+Keras' brightness; one that *repaints* gets a pass of its own, after that; and one that *mixes*
+images of a batch comes last.
 """
 
 from __future__ import annotations
 
-from fastaug.transforms.base import Moves, Recolours, Repaints, Steps, Transform
-from fastaug.transforms.geometry import Pull
-from fastaug.transforms.quarter_turn import QuarterTurn
-from fastaug.transforms.solarize import Solarize
+import difflib
 
-TRANSFORMS: tuple[type[Transform], ...] = (
-    QuarterTurn,
+from fastaug.transforms.base import (
+    KINDS,
+    Mixes,
+    Moves,
+    Partners,
+    Recolours,
+    Repaints,
+    Steps,
+    Transform,
+)
+from fastaug.transforms.containers.choice import OneOf, RandomOrder, SomeOf
+from fastaug.transforms.containers.published import AutoAugment, RandAugment, TrivialAugment
+from fastaug.transforms.geometry import Pull
+from fastaug.transforms.mixes.blends import CutMix, MixUp, Mosaic
+from fastaug.transforms.moves.affine import Affine, Rotate, Scale, Shear, Translate
+from fastaug.transforms.moves.crops import (
+    CenterCrop,
+    LargestSide,
+    Letterbox,
+    Pad,
+    RandomCrop,
+    RandomResizedCrop,
+    Resize,
+)
+from fastaug.transforms.moves.distortions import Elastic, GridDistortion
+from fastaug.transforms.moves.flips import HorizontalFlip, QuarterTurn, Transpose, VerticalFlip
+from fastaug.transforms.moves.perspective import Perspective
+from fastaug.transforms.recolours.channels import ChannelDrop, ChannelShift, ChannelShuffle
+from fastaug.transforms.recolours.hues import ColorJitter, Grayscale, Hue, Saturation
+from fastaug.transforms.recolours.normalize import Normalize
+from fastaug.transforms.recolours.tones import (
+    AutoContrast,
+    Brightness,
+    Contrast,
+    Equalize,
+    Gamma,
+    Invert,
+    Posterize,
     Solarize,
 )
 
+MOVES: tuple[type[Transform], ...] = (
+    Affine,
+    Rotate,
+    Translate,
+    Scale,
+    Shear,
+    HorizontalFlip,
+    VerticalFlip,
+    QuarterTurn,
+    Transpose,
+    Perspective,
+    RandomResizedCrop,
+    RandomCrop,
+    CenterCrop,
+    Resize,
+    LargestSide,
+    Letterbox,
+    Pad,
+    Elastic,
+    GridDistortion,
+)
+RECOLOURS: tuple[type[Transform], ...] = (
+    Brightness,
+    Contrast,
+    Saturation,
+    Hue,
+    ColorJitter,
+    Gamma,
+    Grayscale,
+    Invert,
+    Posterize,
+    Solarize,
+    AutoContrast,
+    Equalize,
+    ChannelShift,
+    ChannelShuffle,
+    ChannelDrop,
+    Normalize,
+)
+REPAINTS: tuple[type[Transform], ...] = ()
+MIXES: tuple[type[Transform], ...] = (MixUp, CutMix, Mosaic)
+CONTAINERS: tuple[type[Transform], ...] = (
+    OneOf,
+    SomeOf,
+    RandomOrder,
+    RandAugment,
+    TrivialAugment,
+    AutoAugment,
+)
+TRANSFORMS = (*MOVES, *RECOLOURS, *REPAINTS, *MIXES, *CONTAINERS)
+
 __all__ = [  # noqa: PLE0604
     "TRANSFORMS",
+    "Mixes",
     "Moves",
+    "Partners",
     "Pull",
     "Recolours",
     "Repaints",
@@ -29,11 +116,27 @@ __all__ = [  # noqa: PLE0604
 ]
 
 
+def named_transform(name: str) -> type[Transform]:
+    """Return the class of a name; ValueError that lists the near ones."""
+    known = {kind.__name__: kind for kind in TRANSFORMS}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3) or sorted(known)
+        raise ValueError(f"there is no transform {name!r}; near ones are {', '.join(near)}")
+    return known[name]
+
+
 def check_transforms(name: str, value: object) -> None:
     """Raise a TypeError, with what would do, unless `value` is a list of transforms."""
-    known = ", ".join(f"fastaug.transforms.{kind.__name__}()" for kind in TRANSFORMS)
+    example = "fastaug.transforms.HorizontalFlip()"
     if not isinstance(value, list | tuple):
-        raise TypeError(f"{name}={value!r} is not a list of transforms, such as [{known}]")
+        raise TypeError(f"{name}={value!r} is not a list of transforms, such as [{example}]")
     for transform in value:
-        if isinstance(transform, type) or not isinstance(transform, Moves | Recolours | Repaints):
-            raise TypeError(f"{name}={value!r}: {transform!r} is not a transform, such as {known}")
+        if isinstance(transform, type) and issubclass(transform, TRANSFORMS):
+            raise TypeError(
+                f"{name}={value!r}: {transform.__name__} is a class; write {transform.__name__}(...)"
+            )
+        if isinstance(transform, type) or not isinstance(transform, (*KINDS, Normalize)):
+            raise TypeError(f"{name}={value!r}: {transform!r} is not a transform, such as {example}")
+    last = [transform for transform in value if isinstance(transform, Normalize)]
+    if len(last) > 1:
+        raise ValueError(f"{name}={value!r}: there is more than one Normalize")

@@ -2,11 +2,15 @@
 
 A transform is a frozen dataclass.  It draws its numbers once for a batch, and its kind says what
 becomes of them.  A class may be of several kinds.
+
+A transform with a field `probability` below 1 is done to a share of the images: the policy draws
+which ones, and the transform needs to know nothing of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -16,8 +20,64 @@ from numpy.typing import NDArray
 
 from fastaug.transforms.geometry import Pull, Size
 
-# What a transform draws: an array with the image axis first, or a tuple of such arrays.
+# What a transform draws: an array with the image axis first, or a tuple or a mapping of such.
 Numbers: TypeAlias = Any
+Mask: TypeAlias = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """What a transform drew for n images, and to which of them it is done: (n,) bool."""
+
+    numbers: Numbers
+    applied: Mask
+
+    def of_image(self, i: int) -> Any:
+        """Return image i's numbers as plain values."""
+        return of_image(self.numbers, i)
+
+    def part(self, i: int) -> Chosen:
+        """Return image i's share, as a batch of one."""
+        return Chosen(part_of(self.numbers, i), self.applied[i : i + 1])
+
+
+def of_image(numbers: Numbers, i: int) -> Any:
+    """Return one image's share of numbers as plain values; of a mapping, what is done to it."""
+    if isinstance(numbers, Mapping):
+        return {
+            name: value.of_image(i) if isinstance(value, Chosen) else of_image(value, i)
+            for name, value in numbers.items()
+            if not isinstance(value, Chosen) or value.applied[i]
+        }
+    if isinstance(numbers, tuple):
+        return _like(numbers, [of_image(array, i) for array in numbers])
+    return np.asarray(numbers)[i].tolist()
+
+
+def part_of(numbers: Numbers, i: int) -> Numbers:
+    """Return one image's share of numbers, as a batch of one."""
+    if isinstance(numbers, Mapping):
+        return {
+            name: value.part(i) if isinstance(value, Chosen) else part_of(value, i)
+            for name, value in numbers.items()
+        }
+    if isinstance(numbers, tuple):
+        return _like(numbers, [part_of(array, i) for array in numbers])
+    return numbers[i : i + 1]
+
+
+def as_batch(numbers: Any) -> Numbers:
+    """Return one image's numbers, of `of_image`, as those of a batch of one."""
+    if isinstance(numbers, Mapping):
+        return {name: as_batch(value) for name, value in numbers.items()}
+    if isinstance(numbers, tuple):
+        return _like(numbers, [as_batch(number) for number in numbers])
+    return np.asarray(numbers)[np.newaxis]
+
+
+def _like(numbers: tuple[Any, ...], items: list[Any]) -> tuple[Any, ...]:
+    """Return items as a tuple of the same class, which may have names for them."""
+    return type(numbers)(*items) if hasattr(numbers, "_fields") else tuple(items)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,12 +87,12 @@ class Steps:
     Attributes
     ----------
     codes
-        (n, k) int8, of `fastaug.kernels.pointwise`; 0 does nothing.
+        (n, k) int8, of `fastaug.kernels.colours`; 0 does nothing.
     numbers
-        (n, k, m) float64: what each step works with.  The steps there are take one number each.
+        (n, k, m) float64: what each step works with, at most four numbers.
     extremes
-        Whether a step needs the lowest and the highest value of the warped image.  Only Keras' may,
-        which come first.
+        Whether all of them are Keras' own, which need the lowest and the highest value of the
+        warped image; these come first.
     """
 
     codes: NDArray[np.int8]
@@ -46,6 +106,28 @@ class Steps:
             np.ascontiguousarray(self.numbers, np.float64),
             self.extremes,
         )
+
+    def where(self, applied: Mask) -> Steps:
+        """Return steps that do nothing to the other images."""
+        if applied.all():
+            return self
+        codes = np.where(applied[:, np.newaxis], self.codes, 0).astype(np.int8)
+        return Steps(codes, self.numbers, self.extremes)
+
+    def in_order(self, order: NDArray[np.intp]) -> Steps:
+        """Return each image's steps in an order of its own, (n, k)."""
+        return Steps(
+            np.take_along_axis(self.codes, order, axis=1),
+            np.take_along_axis(self.numbers, order[..., np.newaxis], axis=1),
+        )
+
+
+def step(code: int, count: int, *columns: Any) -> Steps:
+    """Return one step for each of `count` images, with its numbers: (count,) arrays or scalars."""
+    numbers = np.zeros((count, 1, max(len(columns), 1)))
+    for k, column in enumerate(columns):
+        numbers[:, 0, k] = column
+    return Steps(np.full((count, 1), code, np.int8), numbers)
 
 
 @lru_cache(maxsize=64)
@@ -69,6 +151,30 @@ def in_sequence(parts: Sequence[Steps]) -> Steps:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Partners:
+    """What n images get of others of their batch: p partners each.
+
+    Attributes
+    ----------
+    rows
+        (n, p) intp: which images of the batch.
+    shares
+        (n, p + 1) float64: how much of each image's label is its own, and of each partner; a row
+        sums to 1.
+    areas
+        (n, p, 4) int64, or None: what is pasted from each partner, from row and column to row and
+        column; None blends the whole images by their shares.
+    shifts
+        (n, p, 2) int64: a pasted pixel comes from this many rows and columns further on.
+    """
+
+    rows: NDArray[np.intp]
+    shares: NDArray[np.float64]
+    areas: NDArray[np.int64] | None = None
+    shifts: NDArray[np.int64] | None = None
+
+
 @runtime_checkable
 class Transform(Protocol):
     """What all kinds have."""
@@ -87,7 +193,7 @@ class Moves(Transform, Protocol):
 
 @runtime_checkable
 class Recolours(Transform, Protocol):
-    """Changes each value on its own: joins the batch's one pass over the values."""
+    """Changes each pixel on its own: joins the batch's one pass over the values."""
 
     def steps(self, numbers: Numbers) -> Steps:
         """Return what is done to the values."""
@@ -97,8 +203,31 @@ class Recolours(Transform, Protocol):
 class Repaints(Transform, Protocol):
     """Needs neighbours, or noise: a pass of its own."""
 
-    def apply(self, images: NDArray[Any], numbers: Numbers) -> None:
-        """Change (n, height, width, channels) float images in place."""
+    def apply(self, images: NDArray[Any], numbers: Numbers, rows: NDArray[np.intp]) -> None:
+        """Change, in place, those images (n, height, width, channels) whose numbers are in `rows`.
+
+        They are uint8, float32 or float64, with values from 0 to 255; with channels first, they are
+        a view that is not contiguous.
+        """
 
 
-KINDS = (Moves, Recolours, Repaints)
+@runtime_checkable
+class Mixes(Transform, Protocol):
+    """Needs other images of the batch, which come last."""
+
+    def partners(self, numbers: Numbers, size: Size) -> Partners:
+        """Return what each image gets of others, in images of that size."""
+
+
+def named(transforms: Sequence[Transform]) -> tuple[tuple[str, Transform], ...]:
+    """Return transforms with their names: `Solarize`, and the next one of the class `Solarize 2`."""
+    seen: Counter[str] = Counter()
+    pairs = []
+    for transform in transforms:
+        name = type(transform).__name__
+        seen[name] += 1
+        pairs.append((name if seen[name] == 1 else f"{name} {seen[name]}", transform))
+    return tuple(pairs)
+
+
+KINDS = (Moves, Recolours, Repaints, Mixes)

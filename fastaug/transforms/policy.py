@@ -1,31 +1,49 @@
 """All that is random in a batch, drawn once, as one value.
 
-Pixels, captions and `get_random_transform` read the same `Drawn`, whoever asks, and when.
+Pixels, masks, boxes, captions and `get_random_transform` read the same `Drawn`, whoever asks, and
+when.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastaug.checks import check_integer
 from fastaug.transforms.base import (
+    Chosen,
+    Mask,
+    Mixes,
     Moves,
     Numbers,
+    Partners,
     Recolours,
     Repaints,
     Steps,
     Transform,
+    as_batch,
     in_sequence,
+    named,
 )
 from fastaug.transforms.geometry import Pull, Size
 from fastaug.transforms.keras.draws import Draws
 from fastaug.transforms.keras.policy import KerasAugmentation
 from fastaug.transforms.streams import Streams
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pass:
+    """A repaint of a batch: its numbers, and which images get it."""
+
+    name: str
+    transform: Repaints
+    numbers: Numbers
+    rows: NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,37 +55,43 @@ class Drawn:
     keras
         What Keras' parameters drew.
     numbers
-        What each transform drew, by its name in the policy.
+        What each transform drew, by its name in the policy, and for whom.
     pull
         Where the pixels come from.
     steps
         What is done to the values.
     passes
-        What comes after that, in order: transforms with their numbers.
+        What comes after that, in order.
+    partners
+        What is mixed at the end, in order.
     """
 
     keras: Draws
-    numbers: Mapping[str, Numbers]
+    numbers: Mapping[str, Chosen]
     pull: Pull
     steps: Steps
-    passes: tuple[tuple[Repaints, Numbers], ...] = ()
+    passes: tuple[Pass, ...] = ()
+    partners: tuple[Partners, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pull)
 
     def parameters(self, i: int) -> dict[str, Any]:
-        """Return image i's numbers: Keras' dictionary, and an entry for each transform."""
-        ours = {name: _of_image(numbers, i) for name, numbers in self.numbers.items()}
+        """Return image i's numbers: Keras' dictionary, and an entry for each transform done to it.
+
+        A transform that draws nothing has an entry, too.
+        """
+        ours = {name: drawn.of_image(i) for name, drawn in self.numbers.items() if drawn.applied[i]}
         return self.keras.parameters(i) | ours
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Policy:
     """What is done to images at random: Keras' parameters, and transforms of our own.
 
     Stages have a fixed order, and within a stage the order of the list counts.  Moves: those of
     `transforms`, then Keras', all in one warp.  Recolours: Keras', then those of `transforms`, all
-    in one pass.  Then repaints, each in a pass of its own.
+    in one pass.  Then repaints, each in a pass of its own, and, behind the last steps, mixes.
 
     Each transform draws from a stream of its own, named after its class, and the second one of a
     class from another: adding one changes no other's numbers.
@@ -76,49 +100,73 @@ class Policy:
     keras: KerasAugmentation
     transforms: tuple[Transform, ...] = ()
 
-    def named(self) -> Iterator[tuple[str, Transform]]:
-        """Yield the transforms with their names: `Solarize`, and the next one `Solarize 2`."""
-        seen: Counter[str] = Counter()
-        for transform in self.transforms:
-            name = type(transform).__name__
-            seen[name] += 1
-            yield name if seen[name] == 1 else f"{name} {seen[name]}", transform
+    @cached_property
+    def named(self) -> tuple[tuple[str, Transform], ...]:
+        """The transforms with their names."""
+        return named(self.transforms)
 
     def draw(self, streams: Streams, count: int, size: Size) -> Drawn:
         """Draw for `count` images of that size."""
         if not self.transforms:  # nearly always, and 8 us of 200 for 32 small images
             return self._of_keras(self.keras.draw(streams.keras, count, size), size)
-        numbers: dict[str, Numbers] = {}
-        pull = None
-        for name, transform in self.named():
-            if isinstance(transform, Moves):
-                numbers[name] = transform.draw(streams.of(name), count, size)
-                pull = _behind(pull, _checked_pull(name, transform, numbers[name], count, size))
-                size = pull.size
-        keras = self.keras.draw(streams.keras, count, size)
-        for name, transform in self.named():
-            if name not in numbers:
-                numbers[name] = transform.draw(streams.of(name), count, size)
-        return self._drawn(keras, numbers, pull, size)
+        numbers, pull, warped = self._draw_moves(streams, count, size)
+        keras = self.keras.draw(streams.keras, count, warped)
+        numbers |= self._draw_rest(streams, count, warped, numbers)
+        return self._drawn(keras, numbers, pull, warped)
 
     def draw_each(self, streams: Streams, count: int, size: Size) -> Iterator[Drawn]:
         """Yield what `draw` gives one image at a time: Keras' numbers when the image is asked for.
 
         For code that draws from the same stream in between, as Keras' own loop over images lets it.
+        Mixes need the whole batch: see `draw_partners`.
         """
-        numbers: dict[str, Numbers] = {}
-        warped = size  # what Keras' warp gets
-        for name, transform in self.named():
-            if isinstance(transform, Moves):
-                numbers[name] = transform.draw(streams.of(name), count, warped)
-                warped = transform.pull(numbers[name], warped).size
-        for name, transform in self.named():
-            if name not in numbers:
-                numbers[name] = transform.draw(streams.of(name), count, warped)
+        numbers, _, warped = self._draw_moves(streams, count, size)
+        numbers |= self._draw_rest(streams, count, warped, numbers)
+        alone = Policy(
+            self.keras, tuple(each for each in self.transforms if not isinstance(each, Mixes))
+        )
         for i in range(count):
             keras = self.keras.draw(streams.keras, 1, warped)
-            of_image = {name: _part_of(drawn, i) for name, drawn in numbers.items()}
-            yield self.assemble(keras, of_image, size)
+            of_image = {name: drawn.part(i) for name, drawn in numbers.items()}
+            yield alone.assemble(keras, of_image, size)
+
+    def draw_partners(self, streams: Streams, count: int, size: Size) -> tuple[Partners, ...]:
+        """Draw what `draw` does for the mixes alone, in images of the output's size."""
+        return tuple(
+            _partners(name, transform, _draw(name, transform, streams, count, size), size)
+            for name, transform in self.named
+            if isinstance(transform, Mixes)
+        )
+
+    def size_after(self, size: Size) -> Size:
+        """Return the size of the output for sources of a size."""
+        for name, transform in self.named:
+            if isinstance(transform, Moves):
+                numbers = transform.draw(np.random.default_rng(0), 1, size)
+                size = _checked_pull(name, transform, numbers, 1, size).size
+        return size
+
+    def _draw_moves(
+        self, streams: Streams, count: int, size: Size
+    ) -> tuple[dict[str, Chosen], Pull | None, Size]:
+        """Draw for all that moves pixels, whose sizes follow from each other."""
+        numbers: dict[str, Chosen] = {}
+        pull = None
+        for name, transform in self.named:
+            if isinstance(transform, Moves):
+                numbers[name] = _draw(name, transform, streams, count, size)
+                pull = _behind(pull, _pull(name, transform, numbers[name], size))
+                size = pull.size
+        return numbers, pull, size
+
+    def _draw_rest(
+        self, streams: Streams, count: int, size: Size, done: Mapping[str, Chosen]
+    ) -> dict[str, Chosen]:
+        return {
+            name: _draw(name, transform, streams, count, size)
+            for name, transform in self.named
+            if name not in done
+        }
 
     def _of_keras(self, keras: Draws, size: Size) -> Drawn:
         return Drawn(keras, {}, self.keras.pull(keras, size), self.keras.steps(keras))
@@ -128,41 +176,88 @@ class Policy:
 
         What it doesn't name changes nothing; unknown names are ignored, with one warning.
         """
-        names = {name for name, _ in self.named()}
-        keras = {name: value for name, value in parameters.items() if name not in names}
-        numbers = {name: _as_batch(parameters[name]) for name in parameters if name in names}
+        names = {name for name, transform in self.named if not isinstance(transform, Mixes)}
+        keras = {name: value for name, value in parameters.items() if name not in dict(self.named)}
+        numbers = {
+            name: Chosen(as_batch(parameters[name]), np.ones(1, bool))
+            for name in parameters
+            if name in names
+        }
         return self.assemble(self.keras.replay(keras), numbers, size)
 
-    def assemble(self, keras: Draws, numbers: Mapping[str, Numbers], size: Size) -> Drawn:
+    def assemble(self, keras: Draws, numbers: Mapping[str, Chosen], size: Size) -> Drawn:
         """Return what follows from numbers that are there already."""
         pull = None
-        for name, transform in self.named():
+        for name, transform in self.named:
             if isinstance(transform, Moves) and name in numbers:
-                moved = _checked_pull(name, transform, numbers[name], len(keras), size)
+                moved = _pull(name, transform, numbers[name], size)
                 pull, size = _behind(pull, moved), moved.size
         return self._drawn(keras, numbers, pull, size)
 
     def _drawn(
-        self, keras: Draws, numbers: Mapping[str, Numbers], pull: Pull | None, size: Size
+        self, keras: Draws, numbers: Mapping[str, Chosen], pull: Pull | None, size: Size
     ) -> Drawn:
-        drawn = [(name, transform) for name, transform in self.named() if name in numbers]
+        drawn = [(name, each, numbers[name]) for name, each in self.named if name in numbers]
         steps = [self.keras.steps(keras)]
         steps += [
-            _checked_steps(name, transform, numbers[name], len(keras))
-            for name, transform in drawn
+            _checked_steps(name, transform, chosen.numbers, len(keras)).where(chosen.applied)
+            for name, transform, chosen in drawn
             if isinstance(transform, Recolours)
         ]
+        whole = _behind(pull, self.keras.pull(keras, size)).tidied()
         return Drawn(
             keras,
             numbers,
-            _behind(pull, self.keras.pull(keras, size)).tidied(),
+            whole if pull is None else replace(whole, extends=True),
             in_sequence(steps).tidied(),
             tuple(
-                (transform, numbers[name])
-                for name, transform in drawn
+                Pass(name, transform, chosen.numbers, np.flatnonzero(chosen.applied))
+                for name, transform, chosen in drawn
                 if isinstance(transform, Repaints)
             ),
+            tuple(
+                _partners(name, transform, chosen, size)
+                for name, transform, chosen in drawn
+                if isinstance(transform, Mixes)
+            ),
         )
+
+
+def _draw(name: str, transform: Transform, streams: Streams, count: int, size: Size) -> Chosen:
+    """Draw a transform's numbers, and from a stream beside them whom it is done to."""
+    probability = getattr(transform, "probability", 1.0)
+    applied: Mask = np.ones(count, bool)
+    if probability < 1:
+        applied = streams.of(f"{name}?").random(count) < probability
+    return Chosen(transform.draw(streams.of(name), count, size), applied)
+
+
+def _pull(name: str, transform: Moves, chosen: Chosen, size: Size) -> Pull:
+    count = len(chosen.applied)
+    pull = _checked_pull(name, transform, chosen.numbers, count, size)
+    if pull.size != size and not chosen.applied.all():
+        raise ValueError(
+            f"{name} changes the size of images, so it must be done to all of them: it can have no "
+            f"probability below 1"
+        )
+    return pull.where(chosen.applied)
+
+
+def _partners(name: str, transform: Mixes, chosen: Chosen, size: Size) -> Partners:
+    """Return a transform's partners; an image that is not mixed keeps to itself."""
+    partners, applied = transform.partners(chosen.numbers, size), chosen.applied
+    if not isinstance(partners, Partners):
+        raise TypeError(f"{name}.partners(...) must return Partners, not {type(partners).__name__}")
+    if applied.all():
+        return partners
+    rows = np.where(applied[:, np.newaxis], partners.rows, np.arange(len(applied))[:, np.newaxis])
+    own = np.zeros_like(partners.shares)
+    own[:, 0] = 1
+    shares = np.where(applied[:, np.newaxis], partners.shares, own)
+    areas = partners.areas
+    if areas is not None:
+        areas = np.where(applied[:, np.newaxis, np.newaxis], areas, 0)
+    return Partners(rows, shares, areas, partners.shifts)
 
 
 def _checked_pull(name: str, transform: Moves, numbers: Numbers, count: int, size: Size) -> Pull:
@@ -213,29 +308,3 @@ def _checked_steps(name: str, transform: Recolours, numbers: Numbers, count: int
 
 def _behind(first: Pull | None, then: Pull) -> Pull:
     return then if first is None else then.after(first)
-
-
-def _of_image(numbers: Numbers, i: int) -> Any:
-    """Return one image's share of what a transform drew."""
-    if isinstance(numbers, tuple):
-        return _like(numbers, [_of_image(array, i) for array in numbers])
-    return numbers[i].tolist()
-
-
-def _part_of(numbers: Numbers, i: int) -> Numbers:
-    """Return one image's share of what a transform drew, as a batch of one."""
-    if isinstance(numbers, tuple):
-        return _like(numbers, [_part_of(array, i) for array in numbers])
-    return numbers[i : i + 1]
-
-
-def _as_batch(numbers: Any) -> Numbers:
-    """Return one image's numbers as those of a batch of one."""
-    if isinstance(numbers, tuple):
-        return _like(numbers, [_as_batch(number) for number in numbers])
-    return np.asarray(numbers)[np.newaxis]
-
-
-def _like(numbers: tuple[Any, ...], items: list[Any]) -> tuple[Any, ...]:
-    """Return items as a tuple of the same class, which may have names for them."""
-    return type(numbers)(*items) if hasattr(numbers, "_fields") else tuple(items)

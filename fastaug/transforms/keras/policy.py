@@ -152,6 +152,11 @@ class KerasAugmentation:
         return words
 
 
+def without_augmentation() -> KerasAugmentation:
+    """Return Keras' parameters with all of them off."""
+    return KerasAugmentation(Ranges(0.0, 0.0, 0.0, 0.0, (1, 1), False, False, 0.0, None))
+
+
 @lru_cache(maxsize=256)
 def _warn_of_unknown(names: frozenset[Any]) -> None:
     """Warn, once, of parameters that change nothing: as in Keras they are ignored."""

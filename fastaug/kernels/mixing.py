@@ -1,0 +1,70 @@
+"""Images of a batch mixed with others of it, from one batch into another of the same dtype."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from fastaug.kernels.launch import inner, parallel
+from fastaug.kernels.storing import encode
+
+
+@inner
+def copy(source, out):
+    """Copy a flat image."""
+    for k in range(out.size):
+        out[np.uintp(k)] = source[np.uintp(k)]
+
+
+@inner
+def blend_two(one, other, share, out):
+    """Fill a flat image with share * one + (1 - share) * other, in float32 or float64."""
+    rest = np.float32(1) - share
+    for k in range(out.size):
+        value = share * np.float32(one[np.uintp(k)]) + rest * np.float32(other[np.uintp(k)])
+        out[np.uintp(k)] = encode(value, out)
+
+
+@inner
+def paste(source, area, shift, width, out):
+    """Copy an area of a flat plane, or image whose pixels lie together.
+
+    `area` counts rows and values of a row; `shift` likewise is how much further on the source is.
+    """
+    first, begin, last, end = area
+    for row in range(first, last):
+        place, start = row * width, (row + shift[0]) * width + shift[1]
+        for k in range(begin, end):
+            out[np.uintp(place + k)] = source[np.uintp(start + k)]
+
+
+@parallel
+def blend_images(batch, rows, shares, out, threads):
+    """Blend each flat image (n, values) with another: `shares` (n,) is its own, float32 or 64."""
+    count = len(batch)
+    for part in prange(threads):
+        for i in range(count * part // threads, count * (part + 1) // threads):
+            if rows[i] == i or shares[i] == 1:
+                copy(batch[i], out[i])
+            else:
+                blend_two(batch[i], batch[rows[i]], shares[i], out[i])
+
+
+@parallel
+def paste_images(batch, rows, areas, shifts, channels, width, out, threads):
+    """Paste areas of other images into each image of (n, planes, height * width * channels).
+
+    `rows` (n, p), `areas` (n, p, 4), `shifts` (n, p, 2), as in `Partners`.
+    """
+    count, planes = batch.shape[0], batch.shape[1]
+    for part in prange(threads):
+        for i in range(count * part // threads, count * (part + 1) // threads):
+            for plane in range(planes):
+                copy(batch[i, plane], out[i, plane])
+            for k in range(rows.shape[1]):
+                top, left = areas[i, k, 0], areas[i, k, 1]
+                bottom, right = areas[i, k, 2], areas[i, k, 3]
+                area = top, left * channels, bottom, right * channels
+                shift = shifts[i, k, 0], shifts[i, k, 1] * channels
+                for plane in range(planes):
+                    paste(batch[rows[i, k], plane], area, shift, width * channels, out[i, plane])

@@ -1,0 +1,465 @@
+"""The kernel of a policy: moves, colours and the last steps of a batch, an image in each thread.
+
+Every transform is data for it, so another policy compiles nothing.  A band of rows is made, changed
+and finished while it is in the cache; where a step needs a statistic of the whole image, the bands
+are gone through again:
+
+    source --resample | warp | copy--> band --steps up to the first that needs a statistic--> image
+    image --its statistic--> that step, and those up to the next --> ... --last steps--> batch
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from fastaug.kernels import lanes
+from fastaug.kernels.batch import rows_of_a_band, sample, settle, shape_of, source_shape_of
+from fastaug.kernels.colours import (
+    Noted,
+    change_planes,
+    clear,
+    draw_curves,
+    make_noted,
+    needs_statistic,
+    note,
+    prepare,
+)
+from fastaug.kernels.launch import inlined, inner, parallel
+from fastaug.kernels.pointwise import NOTHING
+from fastaug.kernels.resampling import Taps, columns_needed, find_taps, make_taps, resample_rows
+from fastaug.kernels.sampling import (
+    Band,
+    fold_outside,
+    gather,
+    linear_offsets,
+    locate,
+    nearest_offsets,
+)
+from fastaug.kernels.storing import (
+    choose_place,
+    copy_row,
+    copy_rows,
+    encode,
+    is_direct,
+    store_rows,
+)
+from fastaug.kernels.warp import CONSTANT, NEAREST, sample_pixel
+
+# How the pixels of an image are found.
+COPY, RESAMPLE, WARP = range(3)
+
+
+class Program(NamedTuple):
+    """What is drawn for each image of a batch."""
+
+    ways: np.ndarray  # (n,) int8: COPY, RESAMPLE (no turn, order 1) or WARP
+    matrices: np.ndarray  # (n, 3, 3) float64, from an output position to one of the source
+    flips: np.ndarray  # (n, 2) bool: upside down, left to right, before the matrix
+    offsets: np.ndarray  # (n, height, width, 2) float32, added behind the matrix, or (0, 1, 1, 2)
+    reduced: np.ndarray  # (n, 2) int64: what the source is made smaller to before a warp
+    codes: np.ndarray  # (n, k) int8: see `colours`
+    numbers: np.ndarray  # (n, k, m) in the dtype of the computation
+    order: int  # 0 or 1
+    fill_mode: int  # of warp.FILL_MODES
+    margin: float  # how far beside the outermost centres the picture ends, for `constant`
+    cval: float
+    antialias: bool
+    most_taps: int  # that a pixel has along an axis
+
+
+class Desk(NamedTuple):
+    """Scratch memory of one thread, in the dtype of the computation unless it says otherwise."""
+
+    source: np.ndarray  # an image of the source's size + lanes.WIDTH
+    values: np.ndarray  # an image, where the last steps need one and the batch can't hold it
+    sums: np.ndarray  # (height,) float64
+    picture: np.ndarray  # a band, pixel by pixel
+    planes: np.ndarray  # (channels, height * width): the image while its colours change
+    line: np.ndarray  # float32: a row of the source + lanes.WIDTH
+    pixels: np.ndarray  # float32: a row of the widest picture + lanes.WIDTH
+    rows: Taps
+    cols: Taps
+    band: Band
+    noted: Noted
+
+
+@inlined
+def make_desk(layout, program, operands, direct):
+    """Allocate a thread's scratch memory."""
+    height, width, channels = shape_of(layout)
+    dtype = operands.dtype
+    count = rows_of_a_band(layout) * width + 1
+    tall, wide = max(height, layout.source_height), max(width, layout.source_width)
+    return Desk(
+        np.empty(layout.source_height * layout.source_width * channels + lanes.WIDTH, dtype),
+        np.empty(0 if direct else height * width * channels, dtype),
+        np.empty(height, np.float64),
+        np.empty(count * channels + lanes.WIDTH, dtype),
+        np.empty((channels, height * width if program.codes.shape[1] else 0), dtype),
+        np.empty(layout.source_width * channels + lanes.WIDTH, np.float32),
+        np.empty(wide * channels + lanes.WIDTH, np.float32),
+        make_taps(tall, program.most_taps),
+        make_taps(wide, program.most_taps),
+        Band(
+            np.empty(count, np.float64),
+            np.empty(count, np.float64),
+            np.empty(count, np.int32),
+            np.empty(count, np.float64),
+            np.empty(count, np.float64),
+            np.empty(lanes.PIXELS * lanes.WIDTH, dtype),
+        ),
+        make_noted(channels, program.codes.shape[1], dtype),
+    )
+
+
+@inner
+def split(picture, count, planes, start):
+    """Take the pixels of a band apart, a plane for each channel."""
+    channels = len(planes)
+    if channels == 3:  # with the number as a constant, pixels are taken apart in registers
+        red, green, blue = planes[0], planes[1], planes[2]
+        for k in range(count):
+            red[np.uintp(start + k)] = picture[np.uintp(3 * k)]
+            green[np.uintp(start + k)] = picture[np.uintp(3 * k + 1)]
+            blue[np.uintp(start + k)] = picture[np.uintp(3 * k + 2)]
+        return
+    for channel in range(channels):
+        plane = planes[channel]
+        for k in range(count):
+            plane[np.uintp(start + k)] = picture[np.uintp(k * channels + channel)]
+
+
+@inner
+def join(planes, start, count, out, place):
+    """Put the pixels of a band together again, in `out`, flat, from `place` on."""
+    channels = len(planes)
+    if channels == 3:
+        red, green, blue = planes[0], planes[1], planes[2]
+        for k in range(count):
+            out[np.uintp(place + 3 * k)] = encode(red[np.uintp(start + k)], out)
+            out[np.uintp(place + 3 * k + 1)] = encode(green[np.uintp(start + k)], out)
+            out[np.uintp(place + 3 * k + 2)] = encode(blue[np.uintp(start + k)], out)
+        return
+    for channel in range(channels):
+        plane = planes[channel]
+        for k in range(count):
+            out[np.uintp(place + k * channels + channel)] = encode(plane[np.uintp(start + k)], out)
+
+
+@inner
+def put_planes(planes, start, count, planar, out):
+    """Put a band's planes into an image of the batch, flat; pixels are counted from `start`."""
+    if not planar:
+        join(planes, start, count, out, start * len(planes))
+        return
+    size = out.size // len(planes)
+    for channel in range(len(planes)):
+        plane = planes[channel]
+        for k in range(start, start + count):
+            out[np.uintp(channel * size + k)] = encode(plane[np.uintp(k)], out)
+
+
+@inner
+def put_picture(picture, channels, start, count, planar, out):
+    """Put a band, pixel by pixel, into an image of the batch, flat."""
+    if not planar:
+        place = start * channels
+        for k in range(count * channels):
+            out[np.uintp(place + k)] = encode(picture[np.uintp(k)], out)
+        return
+    size = out.size // channels
+    for channel in range(channels):
+        for k in range(count):
+            value = picture[np.uintp(k * channels + channel)]
+            out[np.uintp(channel * size + start + k)] = encode(value, out)
+
+
+@inner
+def add_offsets(offsets, flips, size, ys, xs, first, last):
+    """Add the rows' offsets (height, width, 2), flipped, to their coordinates."""
+    height, width = size
+    for row in range(first, last):
+        origin, start = height - 1 - row if flips[0] else row, (row - first) * width
+        for col in range(width):
+            place = width - 1 - col if flips[1] else col
+            ys[np.uintp(start + col)] += offsets[origin, place, 0]
+            xs[np.uintp(start + col)] += offsets[origin, place, 1]
+
+
+@inner
+def gather_any(source, shape, ys, xs, count, order, nearest, out, start):
+    """Fill pixels of any number of channels, one after the other."""
+    bottom, right = shape[0] - 1.0, shape[1] - 1.0
+    for k in range(count):
+        y, x = ys[k], xs[k]
+        if nearest:
+            y, x = min(max(0.0, y), bottom), min(max(0.0, x), right)
+        sample_pixel(source, shape, y, x, order, out, start + k * shape[2])
+
+
+@inner
+def mend_folded(source, count, shape, ys, xs, out, start):
+    """Do those pixels again that `reflect` and `wrap` leave beside the source."""
+    bottom, right = shape[0] - 1.0, shape[1] - 1.0
+    for k in range(count):
+        y, x = ys[k], xs[k]
+        if y < 0.0 or y > bottom or x < 0.0 or x > right:
+            sample_pixel(source, shape, y, x, 1, out, start + k * shape[2])
+
+
+@inner
+def fill_beside(shape, margin, cval, ys, xs, count, out, start):
+    """Put `cval` where a pixel's coordinates are outside the picture."""
+    channels, low = shape[2], -margin
+    bottom, right = shape[0] - 1.0 + margin, shape[1] - 1.0 + margin
+    for k in range(count):
+        if not (low <= ys[k] <= bottom and low <= xs[k] <= right):
+            for channel in range(channels):
+                out[np.uintp(start + k * channels + channel)] = cval
+
+
+@inlined
+def warp_band(source, shape, i, program, size, scalar, band, out, start, first, last):
+    """Fill rows with the source seen through the pull matrix, and offsets."""
+    ys, xs, taps, upper, left, edge = band
+    width, order, fill_mode = size[1], program.order, program.fill_mode
+    count = (last - first) * width
+    flips = program.flips[i, 0], program.flips[i, 1]
+    pull = program.matrices[i]
+    projective = locate(pull, flips, size, ys, xs, first, last)
+    if len(program.offsets):
+        add_offsets(program.offsets[i], flips, size, ys, xs, first, last)
+        projective = True
+    if fill_mode != CONSTANT and fill_mode != NEAREST:  # noqa: PLR1714
+        fold_outside(shape, width, fill_mode, projective, ys, xs, last - first)
+    if scalar:
+        gather_any(source, shape, ys, xs, count, order, fill_mode <= NEAREST, out, start)
+    else:
+        if order == 0:
+            nearest_offsets(count, shape, ys, xs, taps)
+        else:
+            linear_offsets(count, shape, ys, xs, taps, upper, left)
+        gather(source, taps, upper, left, order, shape, count, edge, out, start)
+        if fill_mode != CONSTANT and fill_mode != NEAREST and order == 1:  # noqa: PLR1714
+            mend_folded(source, count, shape, ys, xs, out, start)
+    if fill_mode == CONSTANT:
+        fill_beside(shape, program.margin, program.cval, ys, xs, count, out, start)
+
+
+@inlined
+def fetch(image, shape, i, program, layout, scalar, desk, needed, out, start, first, last):
+    """Fill rows of `out`, flat, from `start` on, with the picture as it is after all moves."""
+    size, planar = (layout.height, layout.width), layout.planar
+    way, source = program.ways[i], image.reshape(-1)
+    if way == WARP:
+        warp_band(desk.source, shape, i, program, size, scalar, desk.band, out, start, first, last)
+    elif way == RESAMPLE:
+        cval, width = program.cval, layout.width
+        line, pixels = desk.line, desk.pixels
+        rows, cols = desk.rows, desk.cols
+        resample_rows(
+            source,
+            shape,
+            planar,
+            rows,
+            cols,
+            needed,
+            width,
+            scalar,
+            cval,
+            line,
+            pixels,
+            out,
+            start,
+            first,
+            last,
+        )
+    elif planar or program.flips[i, 0] or program.flips[i, 1]:
+        for row in range(first, last):
+            origin = layout.height - 1 - row if program.flips[i, 0] else row
+            copy_row(source, origin, program.flips[i, 1], shape, planar, out, start)
+            start += layout.width * layout.channels
+    else:
+        begin, count = first * layout.width * layout.channels, (last - first) * layout.width
+        for k in range(count * layout.channels):
+            out[np.uintp(start + k)] = source[np.uintp(begin + k)]
+
+
+@inlined
+def set_up(image, i, program, layout, scalar, desk):
+    """Get ready to fetch: return the shape of what is fetched from, and the columns it needs."""
+    shape = source_shape_of(layout)
+    way = program.ways[i]
+    height, width = layout.source_height, layout.source_width
+    needed = 0, width
+    if way == RESAMPLE:
+        pull, clamps = program.matrices[i], program.fill_mode == NEAREST
+        flips, antialias = program.flips[i], program.antialias
+        find_taps(
+            pull[0, 2], pull[0, 0], flips[0], layout.height, height, antialias, clamps, desk.rows
+        )
+        find_taps(
+            pull[1, 2], pull[1, 1], flips[1], layout.width, width, antialias, clamps, desk.cols
+        )
+        needed = columns_needed(desk.cols, layout.width)
+    elif way == WARP:
+        tall, wide = program.reduced[i, 0], program.reduced[i, 1]
+        if tall == height and wide == width:
+            copy_rows(
+                image, (False, False), shape, layout.planar, desk.source, 0, layout.source_height
+            )
+        else:
+            step_y, step_x = height / tall, width / wide
+            find_taps((step_y - 1) / 2, step_y, False, tall, height, True, True, desk.rows)
+            find_taps((step_x - 1) / 2, step_x, False, wide, width, True, True, desk.cols)
+            resample_rows(
+                image.reshape(-1),
+                shape,
+                layout.planar,
+                desk.rows,
+                desk.cols,
+                needed,
+                wide,
+                scalar,
+                0.0,
+                desk.line,
+                desk.pixels,
+                desk.source,
+                0,
+                0,
+                tall,
+            )
+            shape = tall, wide, layout.channels
+    return shape, needed
+
+
+@inner
+def is_coloured(codes):
+    """Tell whether any step does something."""
+    for k in range(len(codes)):
+        if codes[k] != NOTHING:
+            return True
+    return False
+
+
+@inner
+def next_statistic(codes, first):
+    """Return the first step from `first` on that needs a statistic, or how many steps there are."""
+    for k in range(first, len(codes)):
+        if needs_statistic(codes[k]):
+            return k
+    return len(codes)
+
+
+@inner
+def change_band(codes, numbers, begin, end, planes, start, stop, noted):
+    """Do the steps from `begin` to `end` to a band, and note what the next one needs."""
+    for k in range(begin, end):
+        if codes[k] != NOTHING:
+            change_planes(planes, start, stop, codes[k], numbers[k], noted.curves[k], noted)
+    if end < len(codes):
+        note(planes, start, stop, codes[end], noted)
+
+
+@inlined
+def finish_band(layout, finish, desk, direct, sampled, values, out, first, last):
+    """Do the last steps to rows that are in `values`, and put them into the batch."""
+    settle(layout, finish, desk.sums, values, first, last)
+    if not direct and not sampled:
+        store_rows(values, shape_of(layout), layout.planar, out, first, last)
+
+
+@inner
+def make_image(image, i, program, layout, finish, scalar, desk, out):
+    """Do one image."""
+    height, width, channels = shape_of(layout)
+    size, planar = rows_of_a_band(layout), layout.planar
+    direct = is_direct(desk.source, out, planar)
+    values, target = choose_place(direct, desk.values, out), out.reshape(-1)
+    codes, numbers = program.codes[i], program.numbers[i]
+    sampled = finish.sample_center or finish.sample_normalize
+    idle = not sampled and len(finish.steps) == 0
+    shape, needed = set_up(image, i, program, layout, scalar, desk)
+    coloured = is_coloured(codes)
+    draw_curves(codes, numbers, desk.noted)
+    begin, end = 0, next_statistic(codes, 0) if coloured else len(codes)
+    fetched = False
+    while True:
+        if end < len(codes):
+            clear(desk.noted)
+        for first in range(0, height, size):
+            last = min(first + size, height)
+            start, count = first * width, (last - first) * width
+            if not fetched:
+                # Straight to where it is wanted, if no step is done to it.
+                straight = not coloured and not (idle and not direct)
+                picture = values if straight else desk.picture
+                place = start * channels if straight else 0
+                fetch(
+                    image,
+                    shape,
+                    i,
+                    program,
+                    layout,
+                    scalar,
+                    desk,
+                    needed,
+                    picture,
+                    place,
+                    first,
+                    last,
+                )
+                if coloured:
+                    split(desk.picture, count, desk.planes, start)
+            if coloured:
+                change_band(
+                    codes, numbers, begin, end, desk.planes, start, start + count, desk.noted
+                )
+            if end == len(codes):
+                if idle and coloured:
+                    put_planes(desk.planes, start, count, planar, target)
+                elif idle and not direct:
+                    put_picture(desk.picture, channels, start, count, planar, target)
+                elif not idle:
+                    if coloured:
+                        join(desk.planes, start, count, values, start * channels)
+                    finish_band(layout, finish, desk, direct, sampled, values, out, first, last)
+        fetched = True
+        if end == len(codes):
+            break
+        prepare(codes[end], height * width, desk.noted)
+        begin, end = end, next_statistic(codes, end + 1)
+    sample(layout, finish, desk.sums, values)
+    if not direct and sampled:
+        store_rows(values, shape_of(layout), planar, out, 0, height)
+
+
+@parallel
+def make_images(images, chosen, program, layout, finish, scalar, out, threads):
+    """Make a batch by a policy, a share of the images in each thread.
+
+    Parameters
+    ----------
+    images
+        (any, height, width, channels), or channels first; uint8 or the dtype of the computation;
+        read only.
+    chosen
+        (n,) which of them make the batch.
+    program, layout, finish
+        What to do.
+    scalar
+        Whether to do without vector registers: more than four channels, or no compiler.
+    out
+        (n, ...), overwritten: the dtype of the computation, uint8, or uint16 for float16's bits.
+    threads
+        How many shares to make.
+    """
+    count = len(chosen)
+    for share in prange(threads):
+        direct = is_direct(finish.operands, out, layout.planar)
+        desk = make_desk(layout, program, finish.operands, direct)
+        for i in range(count * share // threads, count * (share + 1) // threads):
+            make_image(images[chosen[i]], i, program, layout, finish, scalar, desk, out[i])

@@ -1,0 +1,1 @@
+"""What follows an image: masks, boxes, points, labels and weights, from the same draw."""

@@ -1,0 +1,1 @@
+"""Transforms that need other images of the batch."""

@@ -1,0 +1,1 @@
+"""Transforms that move pixels: folded into the one warp."""

@@ -1,0 +1,1 @@
+"""Transforms that change colours: folded into the one pass over the values."""
