@@ -26,6 +26,7 @@ from fastaug.transforms import (
     Repaints,
     Transform,
     check_transforms,
+    words_of,
 )
 from fastaug.transforms.keras.policy import without_augmentation
 from fastaug.transforms.policy import Drawn, Policy
@@ -262,14 +263,14 @@ class Augmenter:
     def describe(self) -> str:
         """Return what happens to a batch, in order, one numbered line each."""
         lines = []
-        moves = [repr(each) for each in self.transforms if isinstance(each, Moves)]
+        moves = words_of(self.transforms, Moves)
         if moves:
             outside = f"fill_mode={self.fill_mode!r}"
             if self.fill_mode == "constant":
                 outside += f", fill={self.fill:g}"
             lines.append(f"warp, once: {'; '.join(moves)} ({outside}, {self.interpolation})")
         for kind in (Recolours, Repaints, Normalize, Mixes):
-            lines += [repr(each) for each in self.transforms if isinstance(each, kind)]
+            lines += words_of(self.transforms, kind)
         kind_words = "the dtype that came" if self.dtype is None else self.dtype.name
         lines.append(f"give out as {kind_words}, {self.data_format}")
         numbered = [f"{number}. {line}" for number, line in enumerate(lines, start=1)]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing.pool
+import operator
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, InitVar, dataclass, field, fields, replace
+from dataclasses import KW_ONLY, InitVar, asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ from fastaug.pixels.layout import Array, check_dtype, working_dtype
 from fastaug.pixels.preprocessing import check_function
 from fastaug.pixels.spline import require_ndimage
 from fastaug.pixels.standardization import PENDING, Standardization, standardization
+from fastaug.targets.boxes import FORMATS as BOX_FORMATS
+from fastaug.targets.boxes import BoxRules
+from fastaug.targets.following import TargetRules
+from fastaug.targets.points import check_pairs
 from fastaug.transforms import (
     Mixes,
     Moves,
@@ -45,12 +50,15 @@ from fastaug.transforms import (
     Repaints,
     Transform,
     check_transforms,
+    plain_transforms,
+    words_of,
 )
 from fastaug.transforms.keras.draws import Ranges
 from fastaug.transforms.keras.policy import (
     KerasAugmentation,
     check_shift_range,
     shift_range,
+    without_augmentation,
     zoom_pair,
 )
 from fastaug.transforms.policy import Policy
@@ -91,8 +99,9 @@ _check_range = partial(check_optional, check_number)  # below 0, too: Keras draw
 class _Inside:
     """What is no option: not in `vars(generator)`, which programs write down as JSON."""
 
-    __slots__ = ("_derived", "memory_caches")
+    __slots__ = ("_derived", "_told", "memory_caches")
     _derived: dict[Any, Any] | None  # what follows from the options, until one is changed
+    _told: frozenset[str]  # what was warned of already
     memory_caches: MemoryCaches
 
 
@@ -143,6 +152,15 @@ class Settings(_Inside):
     )
     keras_quirks: bool = _FLAG(True)
     transforms: Sequence[Transform] = _option((), check_transforms)
+    bounding_box_format: str = _option("xyxy", partial(check_one_of, accepted=BOX_FORMATS))
+    max_boxes: int | None = _option(
+        None, partial(check_optional, partial(check_integer, minimum=1))
+    )
+    min_visibility: float = _option(0.0, _from_zero)
+    min_area: float = _option(0.0, _from_zero)
+    mask_fill: float = _option(0, check_number)
+    erase_masks: bool = _FLAG(False)
+    flip_pairs: Sequence[tuple[int, int]] = _option((), lambda _, pairs: check_pairs(pairs))
     dim_ordering: InitVar[str | None] = None
 
     def __post_init__(self, validation_split: float, pool: Any, dim_ordering: str | None) -> None:
@@ -159,7 +177,7 @@ class Settings(_Inside):
         self.std: Array | None = None
         self.zca_whitening_matrix: Array | None = None
         self.memory_caches = MemoryCaches(self.cache_bytes)
-        self._has_warned_of_quirks = False
+        object.__setattr__(self, "_told", frozenset())
         self.check()
         self._resolve_standardization()
 
@@ -217,9 +235,15 @@ class Settings(_Inside):
         """How many processes decode files."""
         return usable_cores() if self.workers is None else int(self.workers)
 
-    def policy(self) -> Policy:
-        """Return what is drawn."""
+    def policy(self, *, augment: bool = True) -> Policy:
+        """Return what is drawn; without `augment` only what brings images to their size."""
         self.check()
+        if not augment:
+            return self._derive(
+                "plain policy",
+                lambda: Policy(without_augmentation(), plain_transforms(self.transforms)),
+                lasting=True,
+            )
         zoom, bright = self.zoom_range, self.brightness_range
         # Lists may be changed in place, past `__setattr__`.
         pairs = (zoom[0], zoom[1]), None if bright is None else (bright[0], bright[1])
@@ -318,6 +342,15 @@ class Settings(_Inside):
             whitening=fitted["zca_whitening"],
         )
 
+    def target_rules(self) -> TargetRules:
+        """Return how masks, boxes and points follow their images."""
+        self.check()
+        boxes = BoxRules(
+            self.bounding_box_format, self.max_boxes, self.min_visibility, self.min_area
+        )
+        pairs = tuple((int(left), int(right)) for left, right in self.flip_pairs)
+        return TargetRules(boxes, self.mask_fill, bool(self.erase_masks), pairs)
+
     def warn_of_missing_statistics(self) -> None:
         """Warn, as Keras does, if an option needs what `fit` has not found yet."""
         for option, statistic in _STATISTICS.items():
@@ -328,34 +361,41 @@ class Settings(_Inside):
                     stacklevel=users_stacklevel(),
                 )
 
+    def augments(self) -> bool:
+        """Tell whether anything is drawn for images."""
+        plain, whole = self.policy(augment=False), self.policy()
+        ranges = (asdict(policy.keras.ranges) for policy in (plain, whole))
+        return operator.ne(*ranges) or whole.transforms != plain.transforms
+
+    def warn_once(self, topic: str, message: str) -> None:
+        """Warn of something that this generator has not warned of yet."""
+        if topic not in self._told:
+            object.__setattr__(self, "_told", self._told | {topic})
+            warnings.warn(message, stacklevel=users_stacklevel())
+
     def warn_of_quirks(self, height: int, width: int) -> None:
         """Warn, once, if quirks of Keras show in images of this size."""
         quirks = self.policy().keras.visible_quirks(height, width)
-        if quirks and not self._has_warned_of_quirks:
-            self._has_warned_of_quirks = True
-            warnings.warn(
+        if quirks:
+            self.warn_once(
+                "quirks",
                 f"as in Keras, {'; and '.join(quirks)}. "
                 "keras_quirks=False does what the documentation says.",
-                stacklevel=users_stacklevel(),
             )
 
     def words(self) -> str:
         """Return what happens to every image, in order, one numbered line each."""
         steps = [*self._warp_words(), *self.policy().keras.changing_words]
-        steps += self._words_of(Recolours)
-        steps += self._words_of(Repaints)
+        steps += words_of(self.transforms, Recolours)
+        steps += words_of(self.transforms, Repaints)
         steps += self.standardization(channels=3).words
-        steps += self._words_of(Mixes)
+        steps += words_of(self.transforms, Mixes)
         steps.append(f"give out as {self.dtype}, {self.data_format}")
         lines = [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
         return "\n".join(["Each image, in this order:", *lines])
 
-    def _words_of(self, kind: type[Transform]) -> list[str]:
-        """Describe the transforms of a kind; one of several kinds is named for each."""
-        return [repr(each) for each in self.transforms if isinstance(each, kind)]
-
     def _warp_words(self) -> list[str]:
-        moves = self._words_of(Moves)
+        moves = words_of(self.transforms, Moves)
         moves += self.policy().keras.moving_words
         if not moves:
             return []

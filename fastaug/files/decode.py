@@ -28,7 +28,7 @@ from PIL import Image, ImageOps
 from fastaug.checks import check_one_of
 from fastaug.errors import DecodeError
 from fastaug.files.notices import BOMB, Notice
-from fastaug.files.target import INTERPOLATIONS, Target
+from fastaug.files.target import INTERPOLATIONS, NUMBERS, Target
 
 # What pixels depend on beside the file and the target.
 DECODER = f"simplejpeg {simplejpeg.__version__}, Pillow {PIL.__version__}"
@@ -220,6 +220,8 @@ def _decode(data: bytes, target: Target) -> tuple[Image.Image, bool, tuple[Notic
         drafted = image.draft(image.mode, _draft_size(*image.size, target)) is not None
     if target.exif_transpose:
         image = ImageOps.exif_transpose(image)
+    if target.color_mode == NUMBERS:
+        return class_numbers(image), drafted, notices
     deep = image.mode in _DEEP_MODES
     if deep and target.scale_16bit:
         return _scaled(image, target), drafted, notices
@@ -236,6 +238,24 @@ def _decode(data: bytes, target: Target) -> tuple[Image.Image, bool, tuple[Notic
         del image.info["transparency"]
         notices += (TRANSPARENT,)
     return (image if image.mode == mode else image.convert(mode)), drafted, notices
+
+
+def class_numbers(mask: Image.Image) -> Image.Image:
+    """Return the class numbers of a mask: its grey values, or the indices of its palette.
+
+    Raises
+    ------
+    ValueError
+        For a mask in colours, whose values are no numbers of classes.
+    """
+    if mask.mode in ("P", "1"):
+        return Image.fromarray(np.asarray(mask).astype(np.uint8))
+    if mask.mode not in ("L", "I", *_DEEP_MODES):
+        raise ValueError(
+            f"a mask holds a class number for each pixel, as greyscale or as a palette; this is "
+            f"{mask.mode}"
+        )
+    return mask
 
 
 def _open(data: bytes) -> tuple[Image.Image, tuple[Notice, ...]]:

@@ -10,7 +10,9 @@ from PIL import Image
 
 from fastaug.checks import check_flag, check_one_of, whole_pair
 
-CHANNELS = {"rgb": 3, "rgba": 4, "grayscale": 1}
+COLOR_MODES = ("rgb", "rgba", "grayscale")  # Keras'
+NUMBERS = "numbers"  # of classes, in a mask: grey values, or the indices of a palette
+CHANNELS = {"rgb": 3, "rgba": 4, "grayscale": 1, NUMBERS: 1}
 DECODES = ("exact", "fast")
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
@@ -26,8 +28,8 @@ INTERPOLATIONS = {
 class Target:
     """What every file of a data set is turned into.
 
-    `slot_shape` is (height, width, channels).  Slots are uint8, but float32 for `grayscale`, whose
-    16- and 32-bit files keep their values, as in Keras.
+    `slot_shape` is (height, width, channels).  Slots are uint8, but float32 for `grayscale` and
+    masks, whose 16- and 32-bit files keep their values, as in Keras.
     """
 
     height: int
@@ -47,7 +49,8 @@ class Target:
     @property
     def slot_dtype(self) -> np.dtype[Any]:
         """Dtype of one decoded image."""
-        return np.dtype(np.float32 if self.color_mode == "grayscale" else np.uint8)
+        deep = self.color_mode in ("grayscale", NUMBERS)
+        return np.dtype(np.float32 if deep else np.uint8)
 
     @property
     def nbytes(self) -> int:
@@ -65,7 +68,7 @@ def checked_target(
 ) -> Target:
     """Return the decoder's target, or raise an error that names the argument."""
     height, width = whole_pair("target_size", target_size)
-    check_one_of("color_mode", color_mode, CHANNELS)
+    check_one_of("color_mode", color_mode, COLOR_MODES)
     check_one_of("interpolation", interpolation, INTERPOLATIONS)
     check_flag("keep_aspect_ratio", keep_aspect_ratio)
     return Target(height, width, color_mode, interpolation, bool(keep_aspect_ratio))

@@ -14,11 +14,12 @@ from fastaug import keras_legacy
 from fastaug.checks import check_flag
 from fastaug.errors import users_stacklevel
 from fastaug.files.catalog import split_of
-from fastaug.iterators.base import BatchIterator
+from fastaug.iterators.base import BatchIterator, warn_of_augmented_validation
+from fastaug.iterators.followers import ArrayFollowers
 from fastaug.iterators.passes import Position
 from fastaug.iterators.saved_pictures import picture_saver
 from fastaug.keras_settings import checked_format, default_dtype
-from fastaug.pixels.layout import Array, channels_last, check_dtype
+from fastaug.pixels.layout import Array, channels_last, check_dtype, size_of
 from fastaug.settings import Settings
 from fastaug.sources.arrays import ArraySource
 from fastaug.sources.base import Source
@@ -39,6 +40,11 @@ class NumpyArrayIterator(BatchIterator, keras_legacy.NumpyArrayIterator):  # typ
     batch_size, shuffle, sample_weight, seed, data_format, save_to_dir, save_prefix, save_format, \
 subset, ignore_class_split, dtype
         As in Keras 3.15's `NumpyArrayIterator`.
+    masks, boxes, box_labels, keypoints
+        What follows the images, as `Augmenter` takes it.  `fit` gets it as its labels: one kind
+        alone, several, or with `y`, as a dictionary by Keras' names.
+    augment
+        False gives images as they are: brought to their size and standardised, no more.
 
     Raises
     ------
@@ -62,6 +68,12 @@ subset, ignore_class_split, dtype
         subset: str | None = None,
         ignore_class_split: bool = False,
         dtype: Any = None,
+        *,
+        masks: Any = None,
+        boxes: Any = None,
+        box_labels: Any = None,
+        keypoints: Any = None,
+        augment: bool = True,
     ) -> None:
         data_format = checked_format(data_format)
         check_flag("ignore_class_split", ignore_class_split)
@@ -92,6 +104,13 @@ subset, ignore_class_split, dtype
             saver=picture_saver(save_to_dir, save_prefix, save_format, data_format, numbers=10_000),
         )
         self.save_prefix, self.save_format = save_prefix, save_format
+        given = {"masks": masks, "boxes": boxes, "box_labels": box_labels, "keypoints": keypoints}
+        followers = None
+        if any(value is not None for value in given.values()):
+            size = size_of(images.shape[1:], data_format)
+            followers = ArrayFollowers(settings, len(images), size, data_format, **given, part=part)
+        self._follow(followers, augment=augment)
+        warn_of_augmented_validation(settings, subset, augment=augment)
 
     @property
     def x(self) -> Array:

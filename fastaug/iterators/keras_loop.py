@@ -30,6 +30,8 @@ from fastaug.pixels.one_by_one import Methods, make_one_by_one
 from fastaug.pixels.preprocessing import batched
 from fastaug.settings import Settings
 from fastaug.sources.base import Request
+from fastaug.targets.following import Targets
+from fastaug.transforms.base import Partners
 from fastaug.transforms.policy import Drawn
 from fastaug.transforms.streams import SEEDS, Streams, batch_stream
 
@@ -37,10 +39,15 @@ _LOG = logging.getLogger("fastaug")
 
 
 class Made(NamedTuple):
-    """A batch without labels, which are those of the moment when it is given out."""
+    """A batch without labels, which are those of the moment when it is given out.
+
+    `targets` are masks, boxes and points; `partners` are what labels are mixed by.
+    """
 
     images: Array
     rows: NDArray[np.intp]
+    targets: Targets | None = None
+    partners: tuple[Partners, ...] = ()
 
 
 class KerasLoop:
@@ -54,12 +61,15 @@ class KerasLoop:
     n: Any
     save_to_dir: Any
     seed: Any
+    _augment: bool
     _buffers: Any
     _draw: Any
+    _followers: Any
     _guess: Any
     _label: Any
     _make: Any
     _make_batch: Any
+    _policy: Any
     _read_ahead: Any
     _recipe: Any
     _request: Any
@@ -71,6 +81,7 @@ class KerasLoop:
     _stats: Any
     _rng: np.random.RandomState
     _stream_seed: Any
+    _with_targets: Any
 
     def _begin_user_code(self) -> None:
         """Know nothing yet."""
@@ -108,7 +119,17 @@ class KerasLoop:
                 return self._make_as_keras(position, rows, None)
         seed = int(np.random.randint(SEEDS, dtype=np.int64)) if self._settings.transforms else 0
         streams = Streams(np.random, seed, 0)
-        return Made(self._one_by_one(rows, streams), rows)
+        return Made(self._one_by_one(rows, streams), rows, partners=self._partners(rows, streams))
+
+    def _partners(self, rows: NDArray[np.intp], streams: Streams) -> tuple[Partners, ...]:
+        """Return how a batch that was made image by image is mixed; it has no targets."""
+        if self._followers is not None:
+            raise ValueError(
+                "masks, boxes and points can't follow images that are made one at a time: replace "
+                "no method of the generator, and let preprocessing_function draw nothing"
+            )
+        policy = self._policy()
+        return policy.draw_partners(streams, len(rows), policy.size_after(self._size))
 
     def _next_of_flow_index(self) -> Any:
         """Do as Keras does where the user's own `_flow_index` says which rows come next."""
@@ -120,7 +141,7 @@ class KerasLoop:
         return self._get_batches_of_transformed_samples(rows)
 
     def _labelled(self, made: Any) -> Any:
-        return self._label(made.images, made.rows) if isinstance(made, Made) else made
+        return self._with_targets(made) if isinstance(made, Made) else made
 
     def _needs_asker(self) -> bool:
         """Tell whether batches are made by the thread that asks, and none ahead of time.
@@ -155,6 +176,8 @@ class KerasLoop:
         """Find out which methods of the generator the user has replaced, and say so."""
         names = Methods.__dataclass_fields__
         methods = Methods(**{name: replaced(settings, name) for name in names})
+        if not self._augment:
+            methods = Methods(standardize=methods.standardize)
         if methods.names() and methods.names() != self._methods.names():
             _LOG.info(
                 "%s of %s is yours: it is called for one image at a time, and nothing is made "
@@ -220,7 +243,7 @@ class KerasLoop:
                 self._handed_out.clear()  # within it our own method draws from the global state
                 return own(rows)
             images = self._one_by_one(rows, streams, position)
-        return Made(images, rows)
+        return Made(images, rows, partners=self._partners(rows, streams))
 
     def _python_seed(self, position: Position) -> int:
         return self._stream_seed + position.seen
@@ -245,7 +268,7 @@ class KerasLoop:
                 recipe,
                 images,
                 lent_rows,
-                self._settings.policy(),
+                self._policy(),
                 streams,
                 self._size,
                 self._methods,

@@ -197,10 +197,14 @@ def mix_labels(labels: NDArray[Any] | None, partners: Partners) -> NDArray[Any] 
     """Return one-hot labels (n, classes) blended by share, or raise an error that says so."""
     if labels is None:
         return None
-    if labels.ndim < 2:
+    shape = np.shape(labels)
+    if len(shape) != 2:
+        hint = "class_mode='categorical', or keras.utils.to_categorical(labels)"
+        if len(shape) > 2:
+            hint = "pass masks as masks="
         raise ValueError(
             f"MixUp, CutMix and Mosaic need one-hot labels, (n, classes); these have the shape "
-            f"{labels.shape}: class_mode='categorical', or keras.utils.to_categorical(labels)"
+            f"{shape}: {hint}"
         )
     return blended_labels(labels, partners)
 

@@ -9,6 +9,7 @@ images of a batch comes last.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 
 from fastaug.transforms.base import (
     KINDS,
@@ -50,6 +51,15 @@ from fastaug.transforms.recolours.tones import (
     Posterize,
     Solarize,
 )
+from fastaug.transforms.repaints.blurs import GaussianBlur, MotionBlur, Sharpness
+from fastaug.transforms.repaints.grain import (
+    CLAHE,
+    Downscale,
+    GaussianNoise,
+    JpegArtifacts,
+    SaltAndPepper,
+)
+from fastaug.transforms.repaints.holes import CoarseDropout, Erase, GridMask
 
 MOVES: tuple[type[Transform], ...] = (
     Affine,
@@ -90,7 +100,19 @@ RECOLOURS: tuple[type[Transform], ...] = (
     ChannelDrop,
     Normalize,
 )
-REPAINTS: tuple[type[Transform], ...] = ()
+REPAINTS: tuple[type[Transform], ...] = (
+    GaussianBlur,
+    MotionBlur,
+    GaussianNoise,
+    SaltAndPepper,
+    Sharpness,
+    CLAHE,
+    JpegArtifacts,
+    Erase,
+    CoarseDropout,
+    GridMask,
+    Downscale,
+)
 MIXES: tuple[type[Transform], ...] = (MixUp, CutMix, Mosaic)
 CONTAINERS: tuple[type[Transform], ...] = (
     OneOf,
@@ -114,6 +136,33 @@ __all__ = [  # noqa: PLE0604
     "Transform",
     *(kind.__name__ for kind in TRANSFORMS),
 ]
+
+
+def plain_transforms(transforms: Sequence[Transform]) -> tuple[Transform, ...]:
+    """Return what is left of transforms without augmentation: what brings images to their size.
+
+    A random crop becomes one of the middle.
+    """
+    plain = (
+        each.plain() if hasattr(each, "plain") else each  # a user's own may have it, too
+        for each in transforms
+        if hasattr(each, "plain") or isinstance(each, _STEADY)
+    )
+    return tuple(each for each in plain if each is not None)
+
+
+# What nothing is drawn for.
+_STEADY = (CenterCrop, Resize, LargestSide, Letterbox, Pad, Normalize)
+
+
+def words_of(transforms: Sequence[Transform], kind: type) -> list[str]:
+    """Describe the transforms of a kind; one of several kinds is named for what it does there."""
+    parts = {Moves: "its moves", Recolours: "its colours", Repaints: "its repaints"}
+    return [
+        f"{each!r}: {parts[kind]}" if sum(isinstance(each, other) for other in parts) > 1 else repr(each)
+        for each in transforms
+        if isinstance(each, kind)
+    ]
 
 
 def named_transform(name: str) -> type[Transform]:

@@ -104,6 +104,12 @@ class RandomResizedCrop(Written):
             wide = max(1, round(height * high))
         return (height - tall) // 2, (width - wide) // 2, tall, wide
 
+    def plain(self) -> RandomResizedCrop:
+        """Return the same without chance: the largest crop in the middle, of the output's shape."""
+        height, width = size_of("size", self.size)
+        ratio = width / height
+        return RandomResizedCrop(self.size, (1, 1), (ratio, ratio), self.antialias)
+
     def pull(self, numbers: Crop, size: Size) -> Pull:  # noqa: ARG002
         """Show the crop in the size."""
         return crop_pull(numbers, size_of("size", self.size), antialias=bool(self.antialias))
@@ -160,6 +166,10 @@ class RandomCrop(Written):
         top = np.floor(u[:, 0] * (height - tall + 1)).astype(np.int64) - above
         start = np.floor(u[:, 1] * (width - wide + 1)).astype(np.int64) - left
         return Crop(top, start, np.full(count, tall), np.full(count, wide))
+
+    def plain(self) -> CenterCrop:
+        """Return the same without chance: the middle."""
+        return CenterCrop(self.size)
 
     def pull(self, numbers: Crop, size: Size) -> Pull:  # noqa: ARG002
         """Show the crop."""

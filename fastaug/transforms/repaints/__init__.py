@@ -1,0 +1,1 @@
+"""Transforms that need neighbours, noise or rectangles: a pass of their own."""
