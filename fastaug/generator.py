@@ -15,6 +15,10 @@ from fastaug import keras_legacy
 from fastaug.checks import check_integer
 from fastaug.files.dataframes import dataframe_arguments, refuse_names_outside
 from fastaug.fitting.arrays import FitResult, fit_statistics, load_statistics, save_statistics
+from fastaug.files.annotations.coco import read_coco
+from fastaug.files.annotations.voc import read_voc
+from fastaug.files.annotations.yolo import read_yolo
+from fastaug.iterators.annotated import AnnotatedIterator
 from fastaug.iterators.arrays import NumpyArrayIterator
 from fastaug.iterators.base import BatchIterator
 from fastaug.iterators.files import DataFrameIterator, DirectoryIterator
@@ -148,6 +152,12 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
         save_format: str = "png",
         ignore_class_split: bool = False,
         subset: str | None = None,
+        *,
+        masks: Any = None,
+        boxes: Any = None,
+        box_labels: Any = None,
+        keypoints: Any = None,
+        augment: bool = True,
     ) -> NumpyArrayIterator:
         """Iterate over images in memory, with Keras' parameters; see `NumpyArrayIterator`."""
         return NumpyArrayIterator(
@@ -165,6 +175,11 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
             subset=subset,
             ignore_class_split=ignore_class_split,
             dtype=self.dtype,
+            masks=masks,
+            boxes=boxes,
+            box_labels=box_labels,
+            keypoints=keypoints,
+            augment=augment,
         )
 
     def flow_from_directory(
@@ -186,6 +201,8 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
         keep_aspect_ratio: bool = False,
         *,
         extensions: Sequence[str] | None = None,
+        mask_directory: str | Path | None = None,
+        augment: bool = True,
     ) -> DirectoryIterator:
         """Iterate over a folder of class sub-folders; see `DirectoryIterator`."""
         return DirectoryIterator(
@@ -208,6 +225,8 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
             keep_aspect_ratio=keep_aspect_ratio,
             dtype=self.dtype,
             extensions=extensions,
+            mask_directory=mask_directory,
+            augment=augment,
         )
 
     def flow_from_dataframe(
@@ -230,6 +249,11 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
         subset: str | None = None,
         interpolation: str = "nearest",
         validate_filenames: bool = True,
+        *,
+        mask_col: str | None = None,
+        boxes_col: str | None = None,
+        box_labels_col: str | None = None,
+        augment: bool = True,
         **kwargs: Any,
     ) -> DataFrameIterator:
         """Iterate over the files that a data frame names; see `DataFrameIterator`.
@@ -271,7 +295,96 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
             keep_aspect_ratio=keep_aspect_ratio,
             dtype=self.dtype,
             validate_filenames=validate_filenames,
+            mask_col=mask_col,
+            boxes_col=boxes_col,
+            box_labels_col=box_labels_col,
+            augment=augment,
         )
+
+    def flow_from_coco(
+        self,
+        path: str | Path,
+        directory: str | Path,
+        *,
+        targets: Sequence[str] = ("boxes",),
+        on_bad_box: str = "raise",
+        **options: Any,
+    ) -> AnnotatedIterator:
+        """Iterate over the pictures of a COCO file.
+
+        Parameters
+        ----------
+        path
+            The JSON file.
+        directory
+            Where the pictures are.
+        targets
+            What `fit` gets as labels: "boxes" ({"boxes", "labels"}), "masks" (0, or a class number
+            + 1, and 255 for crowds), or both, as a dictionary by Keras' names.
+        on_bad_box
+            What happens to boxes that are none, or reach out of their picture: "raise", "clip",
+            "skip".
+        **options
+            Those of `AnnotatedIterator`.
+        """
+        annotations = read_coco(path, directory, on_bad_box=on_bad_box)
+        return AnnotatedIterator(annotations, self, targets=targets, **options)
+
+    def flow_from_yolo(
+        self,
+        directory: str | Path,
+        labels: str | Path | None = None,
+        *,
+        classes: Sequence[str] | None = None,
+        targets: Sequence[str] = ("boxes",),
+        on_bad_box: str = "raise",
+        **options: Any,
+    ) -> AnnotatedIterator:
+        """Iterate over the pictures of a folder with YOLO's text files.
+
+        Parameters
+        ----------
+        directory
+            Where the pictures are.
+        labels
+            Where the text files are; None: `labels` in the place of `images`, or beside them.
+        classes
+            Names by number; None: those of `data.yaml` or `classes.txt`, or the numbers.
+        targets, on_bad_box, **options
+            As in `flow_from_coco`.
+        """
+        annotations = read_yolo(directory, labels, classes, on_bad_box=on_bad_box)
+        return AnnotatedIterator(annotations, self, targets=targets, **options)
+
+    def flow_from_voc(
+        self,
+        annotations: str | Path,
+        directory: str | Path,
+        *,
+        classes: Sequence[str] | None = None,
+        difficult: bool = True,
+        on_bad_box: str = "raise",
+        **options: Any,
+    ) -> AnnotatedIterator:
+        """Iterate over the pictures of Pascal VOC's XML files.
+
+        Parameters
+        ----------
+        annotations
+            Folder of the XML files.
+        directory
+            Where the pictures are.
+        classes
+            Names by number; None: all, by the alphabet.
+        difficult
+            Whether objects that are marked as difficult count.
+        on_bad_box, **options
+            As in `flow_from_coco`, but for `targets`: there are only boxes.
+        """
+        read = read_voc(
+            annotations, directory, classes, difficult=difficult, on_bad_box=on_bad_box
+        )
+        return AnnotatedIterator(read, self, **options)
 
     def describe(self) -> None:
         """Print what happens to every image, in order."""

@@ -39,6 +39,7 @@ class Catalog:
     classes: Any
     targets: Any = None
     weights: NDArray[Any] | None = None
+    rows: list[int] | None = None  # of a data frame: which of its rows these are
 
     @property
     def filepaths(self) -> list[str]:

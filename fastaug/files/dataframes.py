@@ -85,7 +85,16 @@ def scan_dataframe(
         classes=None if labels is None else [labels[row] for row in rows],
         targets=_targets(dataframe, y_col, class_mode, rows),
         weights=None if weight_col is None else np.asarray(dataframe[weight_col])[rows],
+        rows=rows,
     )
+
+
+def column_of(dataframe: Any, name: str, argument: str, rows: Sequence[int]) -> list[Any]:
+    """Return the values of a column in those rows; ColumnError that names the argument."""
+    if name not in dataframe.columns:
+        raise ColumnError(f"{argument}={name!r} is no column: there are {list(dataframe.columns)}")
+    values = dataframe[name].tolist()
+    return [values[row] for row in rows]
 
 
 def check_columns(

@@ -258,6 +258,12 @@ def class_numbers(mask: Image.Image) -> Image.Image:
     return mask
 
 
+def is_byte_mask(path: str) -> bool:
+    """Tell whether the numbers of a mask have 8 bits, from its header."""
+    with Image.open(path) as mask:
+        return mask.mode not in ("I", *_DEEP_MODES)
+
+
 def _open(data: bytes) -> tuple[Image.Image, tuple[Notice, ...]]:
     """Do as `Image.open`, but note where that would warn: its warning names no file.
 
@@ -323,7 +329,7 @@ def is_much_larger(size: tuple[int, int], target: Target) -> bool:
 
 def _draft_size(width: int, height: int, target: Target) -> tuple[int, int]:
     """Return how wide and high a decoded image must be at least, to be made smaller after that."""
-    left, top, right, bottom = _crop(width, height, target)
+    left, top, right, bottom = crop_of(width, height, target)
     target_width, target_height = target.width, target.height
     if target.exif_transpose:  # it may be turned by 90 degrees after that
         target_width = target_height = max(target_width, target_height)
@@ -340,7 +346,7 @@ def _may_be_turned(data: bytes) -> bool:
     return b"Exif\0\0" in data or b"tiff:Orientation" in data
 
 
-def _crop(width: int, height: int, target: Target) -> tuple[int, int, int, int]:
+def crop_of(width: int, height: int, target: Target) -> tuple[int, int, int, int]:
     """Return (left, top, right, bottom) of what is resized: all, or Keras' central crop."""
     if not target.keep_aspect_ratio:
         return 0, 0, width, height
@@ -358,13 +364,13 @@ def _resize(image: Image.Image, target: Target, smooth: bool = False) -> Image.I
     resample = INTERPOLATIONS[target.interpolation]
     if smooth and target.interpolation == "nearest":
         resample = Image.Resampling.BILINEAR  # which weighs all pixels when it makes smaller
-    return image.resize(size, resample, box=_crop(*image.size, target))
+    return image.resize(size, resample, box=crop_of(*image.size, target))
 
 
 def _pick_pixels(pixels: NDArray[np.uint8], target: Target, slot: NDArray[np.uint8]) -> None:
     """Resize an image by the nearest pixel, without a pass over the whole of it."""
     height, width, _ = pixels.shape
-    left, top, right, bottom = _crop(width, height, target)
+    left, top, right, bottom = crop_of(width, height, target)
     rows = pixels[nearest_taps(top, bottom - top, target.height)]
     cols = nearest_taps(left, right - left, target.width)
     # Pixels as items of three bytes; NumPy takes them in half the time where it may clip.

@@ -137,6 +137,15 @@ def list_images(directory: str, extensions: tuple[str, ...] = EXTENSIONS) -> lis
         return sorted(_list_folder(directory, False, extensions, counted)[1])
 
 
+def scan_flat(
+    directory: str, split: Split = None, extensions: tuple[str, ...] = EXTENSIONS
+) -> Catalog | None:
+    """Return the pictures that lie in a folder itself, without classes; None if there are none."""
+    check_folder("directory", Path(directory))
+    names = part_of(list_images(directory, extensions), split)
+    return Catalog(directory, names, {}, np.zeros(len(names), np.int32)) if names else None
+
+
 def _list_class(
     root: Path, follow_links: bool, extensions: tuple[str, ...], counted: Counted, name: str
 ) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +16,13 @@ from fastaug import keras_legacy
 from fastaug.checks import check_flag, check_one_of, folder_path
 from fastaug.errors import DecodeError, users_stacklevel
 from fastaug.files.catalog import DATAFRAME_CLASS_MODES, DIRECTORY_CLASS_MODES, Catalog, split_of
-from fastaug.files.dataframes import scan_dataframe
+from fastaug.files.dataframes import column_of, scan_dataframe
 from fastaug.files.decode import checked_extensions
-from fastaug.files.folders import scan_directory
+from fastaug.files.folders import scan_directory, scan_flat
+from fastaug.files.masks import mask_paths
 from fastaug.files.target import Target, checked_target
-from fastaug.iterators.base import BatchIterator
+from fastaug.iterators.base import BatchIterator, warn_of_augmented_validation
+from fastaug.iterators.followers import FileFollowers
 from fastaug.iterators.labels import class_labels
 from fastaug.iterators.passes import Position
 from fastaug.iterators.saved_pictures import PictureSaver, picture_saver
@@ -97,7 +100,13 @@ class FileIterator(BatchIterator):
     _name_numbers = _NAME_NUMBERS
 
     def __init__(
-        self, catalog: Catalog, image_data_generator: Settings | None, options: FileOptions
+        self,
+        catalog: Catalog,
+        image_data_generator: Settings | None,
+        options: FileOptions,
+        *,
+        augment: bool = True,
+        **targets: Any,
     ) -> None:
         target, data_format = options.target, options.data_format
         self.directory = catalog.directory
@@ -126,6 +135,22 @@ class FileIterator(BatchIterator):
             dtype=options.dtype,
             saver=options.saver,
         )
+        followers = None
+        if any(value is not None for value in targets.values()):
+            followers = FileFollowers(
+                self._settings,
+                self._filepaths,
+                self._target,
+                data_format,
+                min(self.batch_size, self.n),
+                self._stats,
+                **targets,
+            )
+        self._follow(followers, augment=augment)
+        warn_of_augmented_validation(self._settings, options.subset, augment=augment)
+
+    def _gives_images_as_labels(self) -> bool:
+        return self.class_mode == "input"
 
     @property
     def filepaths(self) -> list[str]:
@@ -181,6 +206,8 @@ class FileIterator(BatchIterator):
     def _set_target(self, **changes: Any) -> None:
         """Decode to another target, from the next batch on."""
         names = ("target_size", "color_mode", "interpolation", "keep_aspect_ratio")
+        if self._followers is not None:
+            raise ValueError(f"make a new flow for other {', '.join(changes)}: masks or boxes follow")
         target = checked_target(**({name: getattr(self, name) for name in names} | changes))
         self._target = self._settings.decoding(target)
         self.image_shape = _image_shape(target, self.data_format)
@@ -292,6 +319,12 @@ keep_aspect_ratio, dtype
     extensions
         Which files are images, with or without the dot, in any case: e.g. (".webp", ".gif"); of an
         animation the first picture is taken.  None: `white_list_formats`, which is Keras' list.
+    mask_directory
+        Folder of masks with the names of the pictures, whatever the extension: greyscale or palette
+        files of class numbers.  `fit` gets them as its labels, or with labels as a dictionary by
+        Keras' names.  With `class_mode=None`, pictures may lie in `directory` itself.
+    augment
+        False gives images as they are: brought to their size and standardised, no more.
 
     Raises
     ------
@@ -325,6 +358,8 @@ keep_aspect_ratio, dtype
         dtype: Any = None,
         *,
         extensions: Sequence[str] | None = None,
+        mask_directory: str | Path | None = None,
+        augment: bool = True,
     ) -> None:
         options = checked_options(
             DIRECTORY_CLASS_MODES,
@@ -349,9 +384,13 @@ keep_aspect_ratio, dtype
         else:
             ends = checked_extensions("extensions", extensions)
         self.split = split_of(subset, _validation_split(image_data_generator))
-        catalog = scan_directory(
-            folder_path("directory", directory), classes, self.split, follow_links, ends
-        )
+        folder = folder_path("directory", directory)
+        catalog = None
+        if mask_directory is not None and class_mode is None and classes is None:
+            catalog = scan_flat(folder, self.split, ends)
+        if catalog is None:
+            catalog = scan_directory(folder, classes, self.split, follow_links, ends)
+        masks = None if mask_directory is None else mask_paths(catalog.filenames, mask_directory)
         say(f"Found {len(catalog.filenames)} images belonging to "
              f"{len(catalog.class_indices)} classes.")  # fmt: skip
         if class_mode == "binary" and len(catalog.class_indices) != 2:
@@ -360,7 +399,7 @@ keep_aspect_ratio, dtype
                 f"{len(catalog.class_indices)} classes: use 'categorical' or 'sparse'",
                 stacklevel=users_stacklevel(),
             )
-        super().__init__(catalog, image_data_generator, options)
+        super().__init__(catalog, image_data_generator, options, augment=augment, masks=masks)
         self.save_prefix, self.save_format = save_prefix, save_format
 
 
@@ -377,6 +416,13 @@ class DataFrameIterator(FileIterator, keras_legacy.DataFrameIterator):  # type: 
 batch_size, shuffle, seed, data_format, save_to_dir, save_prefix, save_format, subset, \
 interpolation, keep_aspect_ratio, dtype, validate_filenames
         As in Keras 3.15's `DataFrameIterator`.
+    mask_col
+        Column of the masks' file names, relative to `directory`.
+    boxes_col, box_labels_col
+        Columns of lists: each picture's boxes, in the generator's `bounding_box_format` and in
+        pixels of the file, and their labels.
+    augment
+        False gives images as they are: brought to their size and standardised, no more.
 
     Raises
     ------
@@ -414,6 +460,11 @@ interpolation, keep_aspect_ratio, dtype, validate_filenames
         keep_aspect_ratio: bool = False,
         dtype: Any = "float32",
         validate_filenames: bool = True,
+        *,
+        mask_col: str | None = None,
+        boxes_col: str | None = None,
+        box_labels_col: str | None = None,
+        augment: bool = True,
     ) -> None:
         options = checked_options(
             DATAFRAME_CLASS_MODES,
@@ -450,8 +501,46 @@ interpolation, keep_aspect_ratio, dtype, validate_filenames
         belonging = f" belonging to {len(catalog.class_indices)} classes"
         say(f"Found {len(catalog.filenames)} {checked} image filenames"
              f"{'' if catalog.classes is None else belonging}.")  # fmt: skip
-        super().__init__(catalog, image_data_generator, options)
+        super().__init__(
+            catalog,
+            image_data_generator,
+            options,
+            augment=augment,
+            **_columns(dataframe, catalog, mask_col, boxes_col, box_labels_col),
+        )
         self.save_prefix, self.save_format = save_prefix, save_format
+
+
+def _columns(
+    dataframe: Any,
+    catalog: Catalog,
+    mask_col: str | None,
+    boxes_col: str | None,
+    box_labels_col: str | None,
+) -> dict[str, Any]:
+    """Return what columns say of masks and boxes."""
+    if box_labels_col is not None and boxes_col is None:
+        raise ValueError(f"box_labels_col={box_labels_col!r} needs boxes_col")
+    columns = {"mask_col": mask_col, "boxes_col": boxes_col, "box_labels_col": box_labels_col}
+    found = {
+        argument: column_of(dataframe, name, argument, catalog.rows or [])
+        for argument, name in columns.items()
+        if name is not None
+    }
+    masks = found.get("mask_col")
+    if masks is not None:
+        masks = [os.path.join(catalog.directory, str(name)) for name in masks]  # noqa: PTH118
+        missing = [path for path in masks if not os.path.isfile(path)]  # noqa: PTH113
+        if missing:
+            raise FileNotFoundError(
+                f"mask_col={mask_col!r} names {len(missing)} files that are not there, the first of "
+                f"them {missing[0]}"
+            )
+    return {
+        "masks": masks,
+        "boxes": found.get("boxes_col"),
+        "labels": found.get("box_labels_col"),
+    }
 
 
 def _validation_split(settings: Settings | None) -> float:

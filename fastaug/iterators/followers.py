@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastaug.counters import Counters
+from fastaug.files.annotations.base import size_of_file
+from fastaug.files.decode import crop_of, is_byte_mask, nearest_taps
+from fastaug.files.masks import check_sizes
+from fastaug.files.target import NUMBERS, Target
+from fastaug.pixels.layout import Array
 from fastaug.settings import Settings
-from fastaug.targets.boxes import BoxBatch
+from fastaug.sources.opening import open_source
+from fastaug.targets.boxes import BoxBatch, clipped, read_boxes
 from fastaug.targets.following import Targets, read_targets, write_targets
 from fastaug.transforms.geometry import Size
 
+_CHECKED_AT_ONCE = 8  # masks whose sizes are compared at the beginning; the others when they are read
 _KERAS_NAMES = ("segmentation_masks", "bounding_boxes", "keypoints")
 
 
@@ -79,3 +88,140 @@ def given_out(settings: Settings, targets: Targets, size: Size, labels: Any) -> 
         out["labels"] = labels
     kinds = [name for name in (*_KERAS_NAMES, "labels") if name in out]
     return out[kinds[0]] if len(out) == 1 else out
+
+
+class FileFollowers:
+    """Masks in files of their own, and boxes of pictures that are resized when they are loaded.
+
+    Parameters
+    ----------
+    settings
+        The generator's.
+    filepaths
+        Of the pictures.
+    target
+        What these are turned into.
+    data_format, batch_size, stats
+        As for `open_source`.
+    masks
+        The path of each one's mask, or None.
+    drawn_masks
+        Returns the mask of a row and (height, width), as annotations say it; or None.
+    boxes, labels
+        Of each picture as it lies in its file; or None.
+    box_format
+        Of the boxes; None: the generator's.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        filepaths: Sequence[str],
+        target: Target,
+        data_format: str,
+        batch_size: int,
+        stats: Counters,
+        *,
+        masks: Sequence[str] | None = None,
+        drawn_masks: Callable[[int, Size], NDArray[np.uint8]] | None = None,
+        boxes: Sequence[Any] | None = None,
+        labels: Sequence[Any] | None = None,
+        box_format: str | None = None,
+    ) -> None:
+        self._box_format = box_format
+        self._settings, self._filepaths, self._target = settings, filepaths, target
+        self._masks, self._data_format, self._stats = masks, data_format, stats
+        self._drawn_masks, self._boxes, self._labels = drawn_masks, boxes, labels
+        self._sizes: dict[int, Size] = {}
+        self._batch_size = batch_size
+        self._source: Any = None
+        self._dtype = np.dtype(np.uint8)
+        if masks:
+            for image, mask in list(zip(filepaths, masks, strict=True))[:_CHECKED_AT_ONCE]:
+                check_sizes(image, mask)
+            self._dtype = np.dtype(np.uint8 if is_byte_mask(masks[0]) else np.int32)
+
+    def of(self, rows: NDArray[np.intp]) -> Targets:
+        """Return the targets of rows."""
+        masks = None
+        if self._masks is not None:
+            masks = self._read_masks(rows)
+        elif self._drawn_masks is not None:
+            masks = self._draw_masks(rows)
+        boxes = None if self._boxes is None else self._read_boxes(rows)
+        return Targets(masks, boxes=boxes, labelled_boxes=self._labels is not None)
+
+    def _read_masks(self, rows: NDArray[np.intp]) -> Array:
+        assert self._masks is not None
+        for row in rows:
+            if int(row) not in self._sizes:
+                check_sizes(self._filepaths[row], self._masks[row])
+                self._sizes[int(row)] = (0, 0)
+        if self._source is None:
+            target = replace(
+                self._target, color_mode=NUMBERS, interpolation="nearest", decode="exact"
+            )
+            self._source = open_source(
+                self._settings, self._masks, target, self._data_format, self._batch_size, self._stats
+            )
+        with self._source.lend((("masks", *rows.tolist()), rows), []) as (images, lent_rows):
+            masks = np.asarray(images)[lent_rows]
+        if self._dtype == np.uint8 and masks.size and masks.max() > 255:
+            raise ValueError(f"a mask holds {masks.max():g}; the first one had 8 bits")
+        return masks.astype(self._dtype)
+
+    def _draw_masks(self, rows: NDArray[np.intp]) -> Array:
+        assert self._drawn_masks is not None
+        target = self._target
+        masks = np.empty((len(rows), target.height, target.width), np.uint8)
+        for mask, row in zip(masks, rows.tolist(), strict=True):
+            size = self._size_of(row)
+            left, top, right, bottom = crop_of(size[1], size[0], target)
+            down = nearest_taps(top, bottom - top, target.height)
+            across = nearest_taps(left, right - left, target.width)
+            mask[...] = self._drawn_masks(row, size)[down[:, np.newaxis], across]
+        return masks[:, np.newaxis] if self._data_format == "channels_first" else masks[..., np.newaxis]
+
+    def _read_boxes(self, rows: NDArray[np.intp]) -> BoxBatch:
+        """Return boxes in the loaded pictures' pixels."""
+        assert self._boxes is not None
+        rules = self._settings.target_rules().boxes
+        if self._box_format is not None:
+            rules = replace(rules, box_format=self._box_format)
+        target, parts = self._target, []
+        for row in rows.tolist():
+            size = self._size_of(row)
+            labels = None if self._labels is None else [self._labels[row]]
+            try:
+                part = read_boxes([self._boxes[row]], labels, 1, size, rules)
+            except ValueError as error:
+                raise ValueError(f"{self._filepaths[row]}: {error}") from None
+            left, top, right, bottom = crop_of(size[1], size[0], target)
+            scale = np.array([target.width / (right - left), target.height / (bottom - top)] * 2)
+            moved = (part.boxes - np.array([left, top] * 2)) * scale
+            parts.append(
+                clipped(replace(part, boxes=moved), (target.height, target.width), rules)
+            )
+        room = max((part.valid.shape[1] for part in parts), default=0)
+        padded = [part.packed(room) for part in parts]
+        return BoxBatch(
+            *(
+                np.concatenate([getattr(part, name) for part in padded])
+                for name in ("boxes", "labels", "valid")
+            )
+        )
+
+    def _size_of(self, row: int) -> Size:
+        if row not in self._sizes:
+            self._sizes[row] = size_of_file(self._filepaths[row])
+        return self._sizes[row]
+
+    def rest(self) -> None:
+        """Stop the processes that decode masks until the next batch is wanted."""
+        if self._source is not None:
+            self._source.rest()
+
+    def close(self) -> None:
+        """Stop them for good."""
+        if self._source is not None:
+            self._source.close()

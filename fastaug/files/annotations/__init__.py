@@ -1,0 +1,1 @@
+"""Files that say what is on pictures: COCO, YOLO, Pascal VOC."""

@@ -1,0 +1,124 @@
+"""Pascal VOC's XML: a file for each picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from fastaug.files.annotations.base import (
+    Annotated,
+    Annotations,
+    check_any,
+    check_files,
+    check_on_bad_box,
+    checked_box,
+    existing_folder,
+    known_class,
+    size_of_file,
+)
+
+
+def read_voc(
+    annotations: str | Path,
+    folder: str | Path,
+    classes: Sequence[str] | None = None,
+    *,
+    difficult: bool = True,
+    on_bad_box: str = "raise",
+) -> Annotations:
+    """Read Pascal VOC's XML files.
+
+    Parameters
+    ----------
+    annotations
+        Folder of the XML files.
+    folder
+        Folder of the pictures that they name.
+    classes
+        Names by number; None: all that there are, by the alphabet.
+    difficult
+        Whether objects that are marked as difficult count.
+    on_bad_box
+        What happens to boxes that are none, or reach out of their picture by more than a pixel:
+        "raise", "clip" or "skip".
+
+    Returns
+    -------
+    All pictures, by the names of their XML files.  VOC counts pixels from 1, and a box ends with
+    its last pixel: 1, 1, 1, 1 is the first one, here 0, 0, 1, 1.
+
+    Raises
+    ------
+    FileNotFoundError
+        If pictures are not there.
+    ValueError
+        For a file that is no XML, a class that isn't declared, and bad boxes.
+
+    References
+    ----------
+    Everingham et al., "The Pascal visual object classes challenge", IJCV 2010.
+    """
+    check_on_bad_box(on_bad_box)
+    source, root = existing_folder("annotations", annotations), existing_folder("directory", folder)
+    paths = sorted(source.glob("*.xml"))
+    trees = [_parse(path) for path in paths]
+    names = list(classes) if classes is not None else sorted(
+        {_text(item, "name", path) for tree, path in zip(trees, paths, strict=True)
+         for item in tree.iter("object")}
+    )  # fmt: skip
+    images = []
+    for tree, path in zip(trees, paths, strict=True):
+        file = tree.findtext("filename") or path.with_suffix(".jpg").name
+        image = Annotated(str(root / file.strip()))
+        images.append(image)
+    check_any(f"the folder {str(source)!r}", images)
+    check_files(f"the folder {str(source)!r}", images)
+    for image, tree, path in zip(images, trees, paths, strict=True):
+        image.size = size_of_file(image.path)
+        for number, item in enumerate(tree.iter("object"), start=1):
+            if difficult or (item.findtext("difficult") or "0").strip() != "1":
+                _add(item, image, names, f"{os.fspath(path)}, object {number}", on_bad_box)
+    return Annotations(images, names)
+
+
+def _parse(path: Path) -> ElementTree.Element:
+    try:
+        return ElementTree.parse(path).getroot()  # noqa: S314 - Python's parser loads nothing
+    except ElementTree.ParseError as error:
+        raise ValueError(f"{os.fspath(path)} is no XML file: {error}") from None
+
+
+def _text(item: ElementTree.Element, name: str, path: object) -> str:
+    text = item.findtext(name)
+    if text is None:
+        raise ValueError(f"{path}: an object has no {name!r}")
+    return text.strip()
+
+
+def _add(
+    item: ElementTree.Element,
+    image: Annotated,
+    names: Sequence[str],
+    where: str,
+    on_bad_box: str,
+) -> None:
+    """Add an object to its picture."""
+    label = known_class(_text(item, "name", where), names, where)
+    corners = item.find("bndbox")
+    if corners is None:
+        raise ValueError(f"{where} has no 'bndbox'")
+    try:
+        left, top, right, bottom = (
+            float(_text(corners, name, where)) for name in ("xmin", "ymin", "xmax", "ymax")
+        )
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+    assert image.size is not None
+    box = checked_box((left - 1, top - 1, right, bottom), image.size, where, on_bad_box)
+    if box is not None:
+        image.boxes.append(box)
+        image.labels.append(label)
+        image.segments.append([])
+        image.crowds.append(False)

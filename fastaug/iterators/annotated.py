@@ -1,0 +1,119 @@
+"""Batches for Keras of annotated pictures: COCO, YOLO, Pascal VOC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastaug.checks import check_one_of
+from fastaug.files.annotations.base import CROWD, Annotations, class_mask
+from fastaug.files.catalog import Catalog, part_of, split_of
+from fastaug.iterators.files import FileIterator, checked_options
+from fastaug.keras_settings import say
+from fastaug.settings import Settings
+
+TARGETS = ("boxes", "masks")
+
+
+class AnnotatedIterator(FileIterator):
+    """Batches of annotated pictures, made by `flow_from_coco`, `flow_from_yolo`, `flow_from_voc`.
+
+    Parameters
+    ----------
+    annotations
+        Pictures and their objects.
+    image_data_generator
+        The generator whose options are followed.
+    targets
+        What follows the pictures: "boxes", "masks" (0 where nothing is, else class number + 1), or
+        both.
+    augment
+        False gives images as they are: brought to their size and standardised, no more.
+    target_size, color_mode, batch_size, shuffle, seed, data_format, subset, interpolation, \
+keep_aspect_ratio, dtype
+        As in `DirectoryIterator`.
+
+    Attributes
+    ----------
+    class_indices
+        Class names and their numbers.
+    """
+
+    def __init__(
+        self,
+        annotations: Annotations,
+        image_data_generator: Settings,
+        *,
+        targets: Sequence[str] = ("boxes",),
+        augment: bool = True,
+        target_size: tuple[int, int] = (256, 256),
+        color_mode: str = "rgb",
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int | None = None,
+        subset: str | None = None,
+        interpolation: str = "nearest",
+        keep_aspect_ratio: bool = False,
+    ) -> None:
+        targets = (targets,) if isinstance(targets, str) else tuple(targets)
+        for name in targets:
+            check_one_of("targets", name, TARGETS)
+        options = checked_options(
+            (None,),
+            target_size=target_size,
+            color_mode=color_mode,
+            interpolation=interpolation,
+            keep_aspect_ratio=keep_aspect_ratio,
+            class_mode=None,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            data_format=image_data_generator.data_format,
+            subset=subset,
+            save_to_dir=None,
+            save_prefix="",
+            save_format="png",
+            dtype=image_data_generator.dtype,
+        )
+        self.split = split_of(subset, image_data_generator._validation_split)
+        self.annotations = Annotations(
+            part_of(list(annotations.images), self.split), annotations.class_names
+        )
+        images = self.annotations.images
+        objects = sum(len(image.labels) for image in images)
+        say(
+            f"Found {len(images)} images with {objects} objects of "
+            f"{len(annotations.class_names)} classes."
+        )
+        indices = {name: number for number, name in enumerate(annotations.class_names)}
+        with_boxes = "boxes" in targets
+        if "masks" in targets and len(annotations.class_names) >= CROWD:
+            raise ValueError(f"masks of bytes have no room for {len(annotations.class_names)} classes")
+        catalog = Catalog("", [image.path for image in images], indices, None)
+        super().__init__(
+            catalog,
+            image_data_generator,
+            options,
+            augment=augment,
+            boxes=[self._plain_boxes(image) for image in images] if with_boxes else None,
+            labels=[self._plain_labels(image) for image in images] if with_boxes else None,
+            box_format="xyxy" if with_boxes else None,
+            drawn_masks=self._draw_mask if "masks" in targets else None,
+        )
+        self.class_indices, self.num_classes = indices, len(indices)
+
+    def _plain_labels(self, image: Any) -> list[int]:
+        """Return the labels of what is no crowd."""
+        return [label for label, crowd in zip(image.labels, image.crowds, strict=True) if not crowd]
+
+    def _plain_boxes(self, image: Any) -> list[list[float]]:
+        """Return the boxes of what is no crowd."""
+        return [box for box, crowd in zip(image.boxes, image.crowds, strict=True) if not crowd]
+
+    def _draw_mask(self, row: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Return the mask of a picture as it lies in its file."""
+        return class_mask(self.annotations.images[row], size)
