@@ -18,18 +18,11 @@ from fastaug.pixels.layout import Array, check_dtype, size_of, working_dtype
 from fastaug.pixels.standardization import Standardization, standardization
 from fastaug.targets.boxes import BoxRules
 from fastaug.targets.following import NAMES, TargetRules, follow, read_targets, write_targets
-from fastaug.transforms import (
-    Mixes,
-    Moves,
-    Normalize,
-    Recolours,
-    Repaints,
-    Transform,
-    check_transforms,
-    words_of,
-)
+from fastaug.transforms.base import Mixes, Moves, Recolours, Repaints, Transform
 from fastaug.transforms.keras.policy import without_augmentation
+from fastaug.transforms.listing import check_transforms, words_of
 from fastaug.transforms.policy import Drawn, Policy
+from fastaug.transforms.recolours.normalize import Normalize
 from fastaug.transforms.serial import from_dict, to_dict
 from fastaug.transforms.streams import SEEDS, Streams
 
@@ -226,7 +219,9 @@ class Augmenter:
                 step = self.step
                 self.step += 1
         check_integer("step", step, minimum=0)
-        drawn = self.policy.draw(Streams(_UNUSED, self.seed, int(step)), int(count), (size[0], size[1]))
+        drawn = self.policy.draw(
+            Streams(_UNUSED, self.seed, int(step)), int(count), (size[0], size[1])
+        )
         self._last = drawn
         return drawn
 
@@ -296,7 +291,7 @@ class Augmenter:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Augmenter:
         """Return the augmenter of a dictionary from `to_dict`, or read from JSON."""
-        options = {
+        options: dict[str, Any] = {
             name: tuple(map(tuple, option)) if name == "flip_pairs" else option
             for name, option in value.get("options", {}).items()
         }
@@ -391,7 +386,7 @@ def _checked_range(value_range: Any) -> tuple[float, float]:
     pair = tuple(value_range) if isinstance(value_range, list | tuple) else ()
     if pair not in ((0, 255), (0, 1)):
         raise ValueError(f"value_range={value_range!r} must be (0, 255) or (0, 1)")
-    return pair  # type: ignore[return-value]
+    return pair
 
 
 def _from_mapping(

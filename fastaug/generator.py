@@ -13,11 +13,11 @@ import numpy as np
 
 from fastaug import keras_legacy
 from fastaug.checks import check_integer
-from fastaug.files.dataframes import dataframe_arguments, refuse_names_outside
-from fastaug.fitting.arrays import FitResult, fit_statistics, load_statistics, save_statistics
 from fastaug.files.annotations.coco import read_coco
 from fastaug.files.annotations.voc import read_voc
 from fastaug.files.annotations.yolo import read_yolo
+from fastaug.files.dataframes import dataframe_arguments, refuse_names_outside
+from fastaug.fitting.arrays import FitResult, fit_statistics, load_statistics, save_statistics
 from fastaug.iterators.annotated import AnnotatedIterator
 from fastaug.iterators.arrays import NumpyArrayIterator
 from fastaug.iterators.base import BatchIterator
@@ -381,9 +381,7 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
         on_bad_box, **options
             As in `flow_from_coco`, but for `targets`: there are only boxes.
         """
-        read = read_voc(
-            annotations, directory, classes, difficult=difficult, on_bad_box=on_bad_box
-        )
+        read = read_voc(annotations, directory, classes, difficult=difficult, on_bad_box=on_bad_box)
         return AnnotatedIterator(read, self, **options)
 
     def describe(self) -> None:

@@ -42,17 +42,7 @@ from fastaug.targets.boxes import FORMATS as BOX_FORMATS
 from fastaug.targets.boxes import BoxRules
 from fastaug.targets.following import TargetRules
 from fastaug.targets.points import check_pairs
-from fastaug.transforms import (
-    Mixes,
-    Moves,
-    Normalize,
-    Recolours,
-    Repaints,
-    Transform,
-    check_transforms,
-    plain_transforms,
-    words_of,
-)
+from fastaug.transforms.base import Mixes, Moves, Recolours, Repaints, Transform
 from fastaug.transforms.keras.draws import Ranges
 from fastaug.transforms.keras.policy import (
     KerasAugmentation,
@@ -61,7 +51,9 @@ from fastaug.transforms.keras.policy import (
     without_augmentation,
     zoom_pair,
 )
+from fastaug.transforms.listing import check_transforms, plain_transforms, words_of
 from fastaug.transforms.policy import Policy
+from fastaug.transforms.recolours.normalize import Normalize
 
 ON_ERROR = ("raise", "skip")
 TIMEOUT_S = 120.0

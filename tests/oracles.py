@@ -333,8 +333,9 @@ SOLARIZE = Solarize(threshold=100, probability=0.5)
 def reference_solarize(images: Array) -> Array:
     """Use Pillow, channel by channel: it refuses four at once."""
     out = images.astype(np.uint8)
-    for image, chosen in zip(out, draw_of(SOLARIZE, len(images)), strict=True):
-        for channel in range(image.shape[-1]) if chosen else ():
+    chosen = _draw("Solarize", SOLARIZE, Streams(None, SEED, BATCHES_SEEN), len(images), (8, 8))
+    for image, applied in zip(out, chosen.applied, strict=True):
+        for channel in range(colours(image)) if applied else ():
             picture = Image.fromarray(image[..., channel])
             image[..., channel] = np.asarray(ImageOps.solarize(picture, int(SOLARIZE.threshold)))
     return out

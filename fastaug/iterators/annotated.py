@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,7 +91,9 @@ keep_aspect_ratio, dtype
         indices = {name: number for number, name in enumerate(annotations.class_names)}
         with_boxes = "boxes" in targets
         if "masks" in targets and len(annotations.class_names) >= CROWD:
-            raise ValueError(f"masks of bytes have no room for {len(annotations.class_names)} classes")
+            raise ValueError(
+                f"masks of bytes have no room for {len(annotations.class_names)} classes"
+            )
         catalog = Catalog("", [image.path for image in images], indices, None)
         super().__init__(
             catalog,

@@ -207,7 +207,9 @@ class FileIterator(BatchIterator):
         """Decode to another target, from the next batch on."""
         names = ("target_size", "color_mode", "interpolation", "keep_aspect_ratio")
         if self._followers is not None:
-            raise ValueError(f"make a new flow for other {', '.join(changes)}: masks or boxes follow")
+            raise ValueError(
+                f"make a new flow for other {', '.join(changes)}: masks or boxes follow"
+            )
         target = checked_target(**({name: getattr(self, name) for name in names} | changes))
         self._target = self._settings.decoding(target)
         self.image_shape = _image_shape(target, self.data_format)
@@ -533,8 +535,8 @@ def _columns(
         missing = [path for path in masks if not os.path.isfile(path)]  # noqa: PTH113
         if missing:
             raise FileNotFoundError(
-                f"mask_col={mask_col!r} names {len(missing)} files that are not there, the first of "
-                f"them {missing[0]}"
+                f"mask_col={mask_col!r} names {len(missing)} files that are not there, the first "
+                f"of them {missing[0]}"
             )
     return {
         "masks": masks,

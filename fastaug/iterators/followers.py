@@ -21,7 +21,9 @@ from fastaug.targets.boxes import BoxBatch, clipped, read_boxes
 from fastaug.targets.following import Targets, read_targets, write_targets
 from fastaug.transforms.geometry import Size
 
-_CHECKED_AT_ONCE = 8  # masks whose sizes are compared at the beginning; the others when they are read
+_CHECKED_AT_ONCE = (
+    8  # masks whose sizes are compared at the beginning; the others when they are read
+)
 _KERAS_NAMES = ("segmentation_masks", "bounding_boxes", "keypoints")
 
 
@@ -135,7 +137,7 @@ class FileFollowers:
         self._sizes: dict[int, Size] = {}
         self._batch_size = batch_size
         self._source: Any = None
-        self._dtype = np.dtype(np.uint8)
+        self._dtype: np.dtype[Any] = np.dtype(np.uint8)
         if masks:
             for image, mask in list(zip(filepaths, masks, strict=True))[:_CHECKED_AT_ONCE]:
                 check_sizes(image, mask)
@@ -162,7 +164,12 @@ class FileFollowers:
                 self._target, color_mode=NUMBERS, interpolation="nearest", decode="exact"
             )
             self._source = open_source(
-                self._settings, self._masks, target, self._data_format, self._batch_size, self._stats
+                self._settings,
+                self._masks,
+                target,
+                self._data_format,
+                self._batch_size,
+                self._stats,
             )
         with self._source.lend((("masks", *rows.tolist()), rows), []) as (images, lent_rows):
             masks = np.asarray(images)[lent_rows]
@@ -180,7 +187,11 @@ class FileFollowers:
             down = nearest_taps(top, bottom - top, target.height)
             across = nearest_taps(left, right - left, target.width)
             mask[...] = self._drawn_masks(row, size)[down[:, np.newaxis], across]
-        return masks[:, np.newaxis] if self._data_format == "channels_first" else masks[..., np.newaxis]
+        return (
+            masks[:, np.newaxis]
+            if self._data_format == "channels_first"
+            else masks[..., np.newaxis]
+        )
 
     def _read_boxes(self, rows: NDArray[np.intp]) -> BoxBatch:
         """Return boxes in the loaded pictures' pixels."""
@@ -199,9 +210,7 @@ class FileFollowers:
             left, top, right, bottom = crop_of(size[1], size[0], target)
             scale = np.array([target.width / (right - left), target.height / (bottom - top)] * 2)
             moved = (part.boxes - np.array([left, top] * 2)) * scale
-            parts.append(
-                clipped(replace(part, boxes=moved), (target.height, target.width), rules)
-            )
+            parts.append(clipped(replace(part, boxes=moved), (target.height, target.width), rules))
         room = max((part.valid.shape[1] for part in parts), default=0)
         padded = [part.packed(room) for part in parts]
         return BoxBatch(

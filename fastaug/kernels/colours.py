@@ -47,12 +47,18 @@ RED, GREEN, BLUE = 0.299, 0.587, 0.114
 
 
 class Noted(NamedTuple):
-    """Statistics of an image, in the dtype of the computation, and what a step makes of them."""
+    """Statistics of an image, in the dtype of the computation.
+
+    The first four are of the step to come, the others of the one that is done.
+    """
 
     lows: np.ndarray  # (channels,)
     highs: np.ndarray  # (channels,)
     sums: np.ndarray  # (1,) float64: of the grey picture
     counts: np.ndarray  # (channels, 256) int64
+    darkest: np.ndarray  # (channels,)
+    brightest: np.ndarray  # (channels,)
+    means: np.ndarray  # (1,)
     tables: np.ndarray  # (channels, 256)
     curves: np.ndarray  # (k, 257): the step's own curve, for steps that have one
 
@@ -65,6 +71,9 @@ def make_noted(channels, steps, dtype):
         np.empty(channels, dtype),
         np.empty(1, np.float64),
         np.empty((channels, 256), np.int64),
+        np.empty(channels, dtype),
+        np.empty(channels, dtype),
+        np.empty(1, dtype),
         np.empty((channels, 256), dtype),
         np.empty((steps, 257), dtype),
     )
@@ -134,8 +143,10 @@ def grey_sum(planes, start, stop):
     channels, count = len(planes), stop - start
     if channels == 3 or channels == 4:  # noqa: PLR1714, SIM109
         red, green, blue = planes[0][start:stop], planes[1][start:stop], planes[2][start:stop]
-        return RED * plane_sum(red, count) + GREEN * plane_sum(green, count) + BLUE * plane_sum(
-            blue, count
+        return (
+            RED * plane_sum(red, count)
+            + GREEN * plane_sum(green, count)
+            + BLUE * plane_sum(blue, count)
         )
     total = 0.0
     for channel in range(channels):
@@ -163,10 +174,14 @@ def plane_sum(plane, count):
 def prepare(code, pixels, noted):
     """Make of the statistic what the step needs."""
     if code == BLEND_MEAN:
-        noted.lows[0] = noted.sums[0] / pixels
+        noted.means[0] = noted.sums[0] / pixels
     elif code == EQUALIZE:
         for channel in range(colours_of(len(noted.lows))):
             equalizing_table(noted.counts[channel], noted.tables[channel])
+    else:
+        for channel in range(len(noted.lows)):
+            noted.darkest[channel] = noted.lows[channel]
+            noted.brightest[channel] = noted.highs[channel]
 
 
 @inner
@@ -223,7 +238,7 @@ def change_planes(planes, start, stop, code, numbers, curve, noted):
     elif code == PERMUTE:
         permute(planes, start, stop, numbers)
     elif code <= SCALE_BRIGHTNESS_AS_KERAS:
-        low, high = lowest(noted.lows), highest(noted.highs)
+        low, high = lowest(noted.darkest), highest(noted.brightest)
         for channel in range(channels):
             # Of four channels, each plane is told whether it is alpha, so there are no four in it.
             alpha = channel >= colours
@@ -278,13 +293,13 @@ def change_plane(plane, count, code, numbers, channel, curve, noted):
     if code == SCALE:
         scale(plane, count, number, plane.dtype.type(0))
     elif code == BLEND_MEAN:
-        scale(plane, count, number, (one - number) * noted.lows[0])
+        scale(plane, count, number, (one - number) * noted.means[0])
     elif code == INVERT:
         scale(plane, count, -one, top)
     elif code == ADD:
         scale(plane, count, one, numbers[min(channel, NUMBERS - 1)])
     elif code == STRETCH:
-        low, high = noted.lows[channel], noted.highs[channel]
+        low, high = noted.darkest[channel], noted.brightest[channel]
         factor = top / (high - low) if high > low else one
         scale(plane, count, factor, -low * factor if high > low else plane.dtype.type(0))
     elif code == SOLARIZE:
@@ -335,7 +350,11 @@ def blend_grey(red, green, blue, count, factor):
     kind = red.dtype.type
     zero, top, rest = kind(0), kind(255), kind(1) - factor
     for k in range(count):
-        grey = rest * (kind(RED) * red[np.uintp(k)] + kind(GREEN) * green[np.uintp(k)] + kind(BLUE) * blue[np.uintp(k)])
+        grey = rest * (
+            kind(RED) * red[np.uintp(k)]
+            + kind(GREEN) * green[np.uintp(k)]
+            + kind(BLUE) * blue[np.uintp(k)]
+        )
         red[np.uintp(k)] = min(max(red[np.uintp(k)] * factor + grey, zero), top)
         green[np.uintp(k)] = min(max(green[np.uintp(k)] * factor + grey, zero), top)
         blue[np.uintp(k)] = min(max(blue[np.uintp(k)] * factor + grey, zero), top)
@@ -352,7 +371,8 @@ def turn_hue(red, green, blue, count, turns):
     four, five, way = np.float32(4), np.float32(5), np.float32(6) * turns
     for k in range(count):
         r, g, b = red[np.uintp(k)], green[np.uintp(k)], blue[np.uintp(k)]
-        high, low = max(max(r, g), b), min(min(r, g), b)
+        # Pairs: `max` of three takes longer to compile.
+        high, low = max(max(r, g), b), min(min(r, g), b)  # noqa: PLW3301
         span = high - low
         inverse = one / (span if span > zero else one)
         by_green, by_blue = two + (b - r) * inverse, four + (r - g) * inverse

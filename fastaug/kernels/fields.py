@@ -81,7 +81,9 @@ def make_fields(seeds, weights_y, weights_x, alphas, out, threads):
         padded = np.empty(width + len(weights_x), np.float32)
         for i in range(count * share // threads, count * (share + 1) // threads):
             for axis in range(2):
-                fill_evenly(seeds[i] + np.uint64(axis) * np.uint64(0x632BE59BD9B4E019), noise.reshape(-1))
+                fill_evenly(
+                    seeds[i] + np.uint64(axis) * np.uint64(0x632BE59BD9B4E019), noise.reshape(-1)
+                )
                 smooth_rows(noise, weights_y, smooth)
                 smooth_columns(smooth, weights_x, padded, noise)
                 for row in range(height):

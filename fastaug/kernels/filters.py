@@ -76,7 +76,7 @@ def blur_images(images, rows, channels, down, across, owners, threads):
     owners
         Whose weights each of `rows` takes.
     """
-    count, height, length = len(rows), images.shape[1], images.shape[2]
+    count, length = len(rows), images.shape[2]
     for share in prange(threads):
         radius = across.shape[1] // 2
         padded = np.empty(length + 2 * radius * channels, np.float32)
@@ -85,9 +85,7 @@ def blur_images(images, rows, channels, down, across, owners, threads):
         line = np.empty(length, np.float32)
         for k in range(count * share // threads, count * (share + 1) // threads):
             owner = owners[k]
-            blur_image(
-                images[rows[k]], channels, down[owner], across[owner], padded, ring, line
-            )
+            blur_image(images[rows[k]], channels, down[owner], across[owner], padded, ring, line)
 
 
 @inner

@@ -22,9 +22,7 @@ def pick(source, shape, planar, ys, xs, width, row, fills, margin, fill, out):
     size, room = height * across, out.size // channels
     for col in range(width):
         y, x = ys[col], xs[col]
-        outside = fills and not (
-            -margin <= y <= bottom + margin and -margin <= x <= right + margin
-        )
+        outside = fills and not (-margin <= y <= bottom + margin and -margin <= x <= right + margin)
         near = int(min(max(0.0, np.floor(y + 0.5)), bottom)) * across
         near += int(min(max(0.0, np.floor(x + 0.5)), right))
         place = row * width + col
@@ -83,6 +81,4 @@ def warp_masks(
                 if fill_mode != CONSTANT and fill_mode != NEAREST:  # noqa: PLR1714
                     fold_outside((shape[0], shape[1], 1), width, fill_mode, True, ys, xs, 1)
                 fills = fill_mode == CONSTANT
-                pick(
-                    source, shape, layout.planar, ys, xs, width, row, fills, margin, fill, target
-                )
+                pick(source, shape, layout.planar, ys, xs, width, row, fills, margin, fill, target)

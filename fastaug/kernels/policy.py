@@ -339,10 +339,10 @@ def set_up(image, i, program, layout, scalar, desk):
 @inner
 def is_coloured(codes):
     """Tell whether any step does something."""
+    coloured = False
     for k in range(len(codes)):
-        if codes[k] != NOTHING:
-            return True
-    return False
+        coloured = coloured or codes[k] != NOTHING
+    return coloured
 
 
 @inner
@@ -365,25 +365,51 @@ def change_band(codes, numbers, begin, end, planes, start, stop, noted):
 
 
 @inlined
-def finish_band(layout, finish, desk, direct, sampled, values, out, first, last):
-    """Do the last steps to rows that are in `values`, and put them into the batch."""
+def put_band(layout, finish, desk, coloured, values, out, first, last):
+    """Put finished rows into the batch: from the planes, from the band, or where they are.
+
+    Where the last steps need a statistic of the image, rows are left in `values`.
+    """
+    width, channels, planar = layout.width, layout.channels, layout.planar
+    start, count, target = first * width, (last - first) * width, out.reshape(-1)
+    sampled, direct = is_sampled(finish), is_direct(values, out, planar)
+    if is_idle(finish):
+        if coloured:
+            put_planes(desk.planes, start, count, planar, target)
+        elif not direct:
+            put_picture(desk.picture, channels, start, count, planar, target)
+        return
+    if coloured:
+        join(desk.planes, start, count, values, start * channels)
     settle(layout, finish, desk.sums, values, first, last)
     if not direct and not sampled:
-        store_rows(values, shape_of(layout), layout.planar, out, first, last)
+        store_rows(values, shape_of(layout), planar, out, first, last)
+
+
+@inner
+def is_sampled(finish):
+    """Tell whether the last steps need a statistic of the image."""
+    return finish.sample_center or finish.sample_normalize
+
+
+@inner
+def is_idle(finish):
+    """Tell whether there are no last steps."""
+    return not is_sampled(finish) and len(finish.steps) == 0
 
 
 @inner
 def make_image(image, i, program, layout, finish, scalar, desk, out):
     """Do one image."""
     height, width, channels = shape_of(layout)
-    size, planar = rows_of_a_band(layout), layout.planar
-    direct = is_direct(desk.source, out, planar)
-    values, target = choose_place(direct, desk.values, out), out.reshape(-1)
+    size, direct = rows_of_a_band(layout), is_direct(desk.source, out, layout.planar)
+    values = choose_place(direct, desk.values, out)
     codes, numbers = program.codes[i], program.numbers[i]
-    sampled = finish.sample_center or finish.sample_normalize
-    idle = not sampled and len(finish.steps) == 0
     shape, needed = set_up(image, i, program, layout, scalar, desk)
     coloured = is_coloured(codes)
+    # Straight to where it is wanted, if no step is done to it.
+    straight = not coloured and (direct or not is_idle(finish))
+    picture = values if straight else desk.picture
     draw_curves(codes, numbers, desk.noted)
     begin, end = 0, next_statistic(codes, 0) if coloured else len(codes)
     fetched = False
@@ -394,9 +420,6 @@ def make_image(image, i, program, layout, finish, scalar, desk, out):
             last = min(first + size, height)
             start, count = first * width, (last - first) * width
             if not fetched:
-                # Straight to where it is wanted, if no step is done to it.
-                straight = not coloured and not (idle and not direct)
-                picture = values if straight else desk.picture
                 place = start * channels if straight else 0
                 fetch(
                     image,
@@ -413,28 +436,21 @@ def make_image(image, i, program, layout, finish, scalar, desk, out):
                     last,
                 )
                 if coloured:
-                    split(desk.picture, count, desk.planes, start)
+                    split(picture, count, desk.planes, start)
             if coloured:
                 change_band(
                     codes, numbers, begin, end, desk.planes, start, start + count, desk.noted
                 )
             if end == len(codes):
-                if idle and coloured:
-                    put_planes(desk.planes, start, count, planar, target)
-                elif idle and not direct:
-                    put_picture(desk.picture, channels, start, count, planar, target)
-                elif not idle:
-                    if coloured:
-                        join(desk.planes, start, count, values, start * channels)
-                    finish_band(layout, finish, desk, direct, sampled, values, out, first, last)
+                put_band(layout, finish, desk, coloured, values, out, first, last)
         fetched = True
         if end == len(codes):
             break
         prepare(codes[end], height * width, desk.noted)
         begin, end = end, next_statistic(codes, end + 1)
     sample(layout, finish, desk.sums, values)
-    if not direct and sampled:
-        store_rows(values, shape_of(layout), planar, out, 0, height)
+    if not direct and is_sampled(finish):
+        store_rows(values, shape_of(layout), layout.planar, out, 0, height)
 
 
 @parallel

@@ -140,7 +140,21 @@ def blend_quads(line, channels, cols, count, cval, out):
 
 @inlined
 def resample_rows(
-    source, shape, planar, rows, cols, needed, width, scalar, cval, line, pixels, out, start, first, last
+    source,
+    shape,
+    planar,
+    rows,
+    cols,
+    needed,
+    width,
+    scalar,
+    cval,
+    line,
+    pixels,
+    out,
+    start,
+    first,
+    last,
 ):
     """Fill rows, from `first` to `last`, of pictures so wide with the source, resampled.
 

@@ -40,12 +40,12 @@ from fastaug.pixels.layout import (
 )
 from fastaug.pixels.mixing import mixed
 from fastaug.pixels.preprocessing import call_function
-from fastaug.transforms.program import check_channels, is_still, program_of
 from fastaug.pixels.spline import warp_spline
 from fastaug.pixels.standardization import Standardization
 from fastaug.transforms.base import Partners
 from fastaug.transforms.geometry import Pull, still
 from fastaug.transforms.policy import Drawn
+from fastaug.transforms.program import check_channels, is_still, program_of
 
 _LARGE = 2**20  # pixels of an image whose rows are shared out among threads, ...
 _FEW_LARGE = 2**16  # ... and of images that are fewer than the threads
@@ -259,7 +259,12 @@ def _by_policy(
     """Make a batch with transforms of our own."""
     recipe, steps = work.recipe, drawn.steps
     check_channels(steps, layout.channels)
-    if _is_idle(finish) and images.dtype == batch.dtype and is_still(pull) and not steps.codes.any():
+    if (
+        _is_idle(finish)
+        and images.dtype == batch.dtype
+        and is_still(pull)
+        and not steps.codes.any()
+    ):
         return np.take(images, rows, axis=0, out=batch, mode="clip")  # "raise" copies twice
     program = program_of(recipe.order, recipe.fill_mode, recipe.cval, pull, steps, layout, finish)
     scalar = recipe.plain or layout.channels > LANES or not _fits_lanes(layout)
@@ -267,7 +272,9 @@ def _by_policy(
         scalar = True
     shares = min(threads, len(rows))
     arguments = images, rows, program, layout, finish, scalar, as_bits(batch), shares
-    work.pace.note(threads, len(rows) * layout.height * layout.width, launch(make_images, *arguments))
+    work.pace.note(
+        threads, len(rows) * layout.height * layout.width, launch(make_images, *arguments)
+    )
     return batch
 
 

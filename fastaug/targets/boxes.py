@@ -128,9 +128,7 @@ class BoxBatch:
         )
 
 
-def read_boxes(
-    boxes: Any, labels: Any, count: int, size: Size, rules: BoxRules
-) -> BoxBatch:
+def read_boxes(boxes: Any, labels: Any, count: int, size: Size, rules: BoxRules) -> BoxBatch:
     """Check boxes of `count` images of a size.
 
     Parameters
@@ -154,7 +152,9 @@ def read_boxes(
         boxes, labels = boxes["boxes"], boxes.get("labels", labels)
     padded = _padded("boxes", boxes, count, -1.0, 4)
     room = padded.shape[1]
-    kinds = np.zeros((count, room)) if labels is None else _padded("labels of boxes", labels, count, -1)
+    kinds = (
+        np.zeros((count, room)) if labels is None else _padded("labels of boxes", labels, count, -1)
+    )
     if kinds.shape != padded.shape[:2]:
         raise ValueError(
             f"boxes of the shape {padded.shape} and labels of the shape {kinds.shape}: there must "
@@ -204,7 +204,10 @@ def _check_boxes(
     left, top, right, bottom = np.moveaxis(xyxy, -1, 0)
     for wrong, why in (
         (~np.isfinite(xyxy).all(axis=-1), "is no box: a number is not finite"),
-        ((right <= left) | (bottom <= top), "is no box: its right or lower side is not beyond the other"),
+        (
+            (right <= left) | (bottom <= top),
+            "is no box: its right or lower side is not beyond the other",
+        ),
         (
             (left < -_TOLERANCE)
             | (top < -_TOLERANCE)
@@ -213,7 +216,7 @@ def _check_boxes(
             f"reaches out of its picture of {height}x{width} (height x width)",
         ),
     ):
-        found = np.argwhere(wrong & valid)
+        found = np.argwhere(np.asarray(wrong) & valid)
         if len(found):
             image, box = found[0]
             values = [float(f"{value:.6g}") for value in given[image, box]]
@@ -235,7 +238,7 @@ def move_boxes(batch: BoxBatch, pull: Pull, rules: BoxRules) -> BoxBatch:
     cols = left + (right - left) * across - 0.5
     points = np.stack([rows, cols], axis=-1).reshape(count, -1, 2)
     places = pull.places(points).reshape(count, room, -1, 2) + 0.5
-    lost = np.isnan(places).any(axis=(2, 3))
+    lost = np.asarray(np.isnan(places).any(axis=(2, 3)))
     places = np.where(lost[..., np.newaxis, np.newaxis], 0.0, places)
     low, high = places.min(axis=2), places.max(axis=2)
     whole = np.stack([low[..., 1], low[..., 0], high[..., 1], high[..., 0]], axis=-1)

@@ -227,7 +227,9 @@ def write_targets(targets: Targets, size: Size, rules: TargetRules) -> dict[str,
     out: dict[str, Any] = {}
     if targets.masks is not None:
         masks = targets.masks
-        out["segmentation_masks"] = masks.reshape(len(masks), *size) if targets.flat_masks else masks
+        out["segmentation_masks"] = (
+            masks.reshape(len(masks), *size) if targets.flat_masks else masks
+        )
     if targets.boxes is not None:
         room = targets.boxes.valid.shape[1]
         out["bounding_boxes"] = write_boxes(

@@ -46,7 +46,9 @@ def check_pairs(flip_pairs: Any) -> tuple[tuple[int, int], ...]:
     pairs = tuple(tuple(pair) for pair in flip_pairs)
     for pair in pairs:
         if len(pair) != 2 or not all(isinstance(n, int | np.integer) and n >= 0 for n in pair):
-            raise ValueError(f"flip_pairs={flip_pairs!r} must be pairs of point numbers, as [(1, 2)]")
+            raise ValueError(
+                f"flip_pairs={flip_pairs!r} must be pairs of point numbers, as [(1, 2)]"
+            )
     return pairs
 
 
@@ -82,4 +84,3 @@ def write_points(points: NDArray[np.float64], columns: int) -> dict[str, NDArray
         "keypoints": points[..., :2].astype(np.float32),
         "visibility": points[..., 2] > 0,
     }
-

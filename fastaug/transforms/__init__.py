@@ -8,11 +8,7 @@ images of a batch comes last.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
-
 from fastaug.transforms.base import (
-    KINDS,
     Mixes,
     Moves,
     Partners,
@@ -21,11 +17,39 @@ from fastaug.transforms.base import (
     Steps,
     Transform,
 )
-from fastaug.transforms.containers.choice import OneOf, RandomOrder, SomeOf
-from fastaug.transforms.containers.published import AutoAugment, RandAugment, TrivialAugment
-from fastaug.transforms.geometry import Pull
-from fastaug.transforms.mixes.blends import CutMix, MixUp, Mosaic
-from fastaug.transforms.moves.affine import Affine, Rotate, Scale, Shear, Translate
+from fastaug.transforms.containers.choice import (
+    OneOf,
+    RandomOrder,
+    SomeOf,
+)
+from fastaug.transforms.containers.published import (
+    AutoAugment,
+    RandAugment,
+    TrivialAugment,
+)
+from fastaug.transforms.geometry import (
+    Pull,
+)
+from fastaug.transforms.listing import (
+    CONTAINERS,
+    MIXES,
+    MOVES,
+    RECOLOURS,
+    REPAINTS,
+    TRANSFORMS,
+)
+from fastaug.transforms.mixes.blends import (
+    CutMix,
+    MixUp,
+    Mosaic,
+)
+from fastaug.transforms.moves.affine import (
+    Affine,
+    Rotate,
+    Scale,
+    Shear,
+    Translate,
+)
 from fastaug.transforms.moves.crops import (
     CenterCrop,
     LargestSide,
@@ -35,12 +59,33 @@ from fastaug.transforms.moves.crops import (
     RandomResizedCrop,
     Resize,
 )
-from fastaug.transforms.moves.distortions import Elastic, GridDistortion
-from fastaug.transforms.moves.flips import HorizontalFlip, QuarterTurn, Transpose, VerticalFlip
-from fastaug.transforms.moves.perspective import Perspective
-from fastaug.transforms.recolours.channels import ChannelDrop, ChannelShift, ChannelShuffle
-from fastaug.transforms.recolours.hues import ColorJitter, Grayscale, Hue, Saturation
-from fastaug.transforms.recolours.normalize import Normalize
+from fastaug.transforms.moves.distortions import (
+    Elastic,
+    GridDistortion,
+)
+from fastaug.transforms.moves.flips import (
+    HorizontalFlip,
+    QuarterTurn,
+    Transpose,
+    VerticalFlip,
+)
+from fastaug.transforms.moves.perspective import (
+    Perspective,
+)
+from fastaug.transforms.recolours.channels import (
+    ChannelDrop,
+    ChannelShift,
+    ChannelShuffle,
+)
+from fastaug.transforms.recolours.hues import (
+    ColorJitter,
+    Grayscale,
+    Hue,
+    Saturation,
+)
+from fastaug.transforms.recolours.normalize import (
+    Normalize,
+)
 from fastaug.transforms.recolours.tones import (
     AutoContrast,
     Brightness,
@@ -51,7 +96,11 @@ from fastaug.transforms.recolours.tones import (
     Posterize,
     Solarize,
 )
-from fastaug.transforms.repaints.blurs import GaussianBlur, MotionBlur, Sharpness
+from fastaug.transforms.repaints.blurs import (
+    GaussianBlur,
+    MotionBlur,
+    Sharpness,
+)
 from fastaug.transforms.repaints.grain import (
     CLAHE,
     Downscale,
@@ -59,133 +108,86 @@ from fastaug.transforms.repaints.grain import (
     JpegArtifacts,
     SaltAndPepper,
 )
-from fastaug.transforms.repaints.holes import CoarseDropout, Erase, GridMask
-
-MOVES: tuple[type[Transform], ...] = (
-    Affine,
-    Rotate,
-    Translate,
-    Scale,
-    Shear,
-    HorizontalFlip,
-    VerticalFlip,
-    QuarterTurn,
-    Transpose,
-    Perspective,
-    RandomResizedCrop,
-    RandomCrop,
-    CenterCrop,
-    Resize,
-    LargestSide,
-    Letterbox,
-    Pad,
-    Elastic,
-    GridDistortion,
-)
-RECOLOURS: tuple[type[Transform], ...] = (
-    Brightness,
-    Contrast,
-    Saturation,
-    Hue,
-    ColorJitter,
-    Gamma,
-    Grayscale,
-    Invert,
-    Posterize,
-    Solarize,
-    AutoContrast,
-    Equalize,
-    ChannelShift,
-    ChannelShuffle,
-    ChannelDrop,
-    Normalize,
-)
-REPAINTS: tuple[type[Transform], ...] = (
-    GaussianBlur,
-    MotionBlur,
-    GaussianNoise,
-    SaltAndPepper,
-    Sharpness,
-    CLAHE,
-    JpegArtifacts,
-    Erase,
+from fastaug.transforms.repaints.holes import (
     CoarseDropout,
+    Erase,
     GridMask,
-    Downscale,
 )
-MIXES: tuple[type[Transform], ...] = (MixUp, CutMix, Mosaic)
-CONTAINERS: tuple[type[Transform], ...] = (
-    OneOf,
-    SomeOf,
-    RandomOrder,
-    RandAugment,
-    TrivialAugment,
-    AutoAugment,
+from fastaug.transforms.serial import (
+    from_dict,
+    to_dict,
 )
-TRANSFORMS = (*MOVES, *RECOLOURS, *REPAINTS, *MIXES, *CONTAINERS)
 
-__all__ = [  # noqa: PLE0604
-    "TRANSFORMS",
+__all__ = [
+    "Affine",
+    "AutoAugment",
+    "AutoContrast",
+    "Brightness",
+    "CLAHE",
+    "CONTAINERS",
+    "CenterCrop",
+    "ChannelDrop",
+    "ChannelShift",
+    "ChannelShuffle",
+    "CoarseDropout",
+    "ColorJitter",
+    "Contrast",
+    "CutMix",
+    "Downscale",
+    "Elastic",
+    "Equalize",
+    "Erase",
+    "Gamma",
+    "GaussianBlur",
+    "GaussianNoise",
+    "Grayscale",
+    "GridDistortion",
+    "GridMask",
+    "HorizontalFlip",
+    "Hue",
+    "Invert",
+    "JpegArtifacts",
+    "LargestSide",
+    "Letterbox",
+    "MIXES",
+    "MOVES",
+    "MixUp",
     "Mixes",
+    "Mosaic",
+    "MotionBlur",
     "Moves",
+    "Normalize",
+    "OneOf",
+    "Pad",
     "Partners",
+    "Perspective",
+    "Posterize",
     "Pull",
+    "QuarterTurn",
+    "RECOLOURS",
+    "REPAINTS",
+    "RandAugment",
+    "RandomCrop",
+    "RandomOrder",
+    "RandomResizedCrop",
     "Recolours",
     "Repaints",
+    "Resize",
+    "Rotate",
+    "SaltAndPepper",
+    "Saturation",
+    "Scale",
+    "Sharpness",
+    "Shear",
+    "Solarize",
+    "SomeOf",
     "Steps",
+    "TRANSFORMS",
     "Transform",
-    *(kind.__name__ for kind in TRANSFORMS),
+    "Translate",
+    "Transpose",
+    "TrivialAugment",
+    "VerticalFlip",
+    "from_dict",
+    "to_dict",
 ]
-
-
-def plain_transforms(transforms: Sequence[Transform]) -> tuple[Transform, ...]:
-    """Return what is left of transforms without augmentation: what brings images to their size.
-
-    A random crop becomes one of the middle.
-    """
-    plain = (
-        each.plain() if hasattr(each, "plain") else each  # a user's own may have it, too
-        for each in transforms
-        if hasattr(each, "plain") or isinstance(each, _STEADY)
-    )
-    return tuple(each for each in plain if each is not None)
-
-
-# What nothing is drawn for.
-_STEADY = (CenterCrop, Resize, LargestSide, Letterbox, Pad, Normalize)
-
-
-def words_of(transforms: Sequence[Transform], kind: type) -> list[str]:
-    """Describe the transforms of a kind; one of several kinds is named for what it does there."""
-    parts = {Moves: "its moves", Recolours: "its colours", Repaints: "its repaints"}
-    return [
-        f"{each!r}: {parts[kind]}" if sum(isinstance(each, other) for other in parts) > 1 else repr(each)
-        for each in transforms
-        if isinstance(each, kind)
-    ]
-
-
-def named_transform(name: str) -> type[Transform]:
-    """Return the class of a name; ValueError that lists the near ones."""
-    known = {kind.__name__: kind for kind in TRANSFORMS}
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=3) or sorted(known)
-        raise ValueError(f"there is no transform {name!r}; near ones are {', '.join(near)}")
-    return known[name]
-
-
-def check_transforms(name: str, value: object) -> None:
-    """Raise a TypeError, with what would do, unless `value` is a list of transforms."""
-    example = "fastaug.transforms.HorizontalFlip()"
-    if not isinstance(value, list | tuple):
-        raise TypeError(f"{name}={value!r} is not a list of transforms, such as [{example}]")
-    for transform in value:
-        if isinstance(transform, type) and issubclass(transform, TRANSFORMS):
-            raise TypeError(
-                f"{name}={value!r}: {transform.__name__} is a class; write {transform.__name__}(...)"
-            )
-        if isinstance(transform, type) or not isinstance(transform, (*KINDS, Normalize)):
-            raise TypeError(f"{name}={value!r}: {transform!r} is not a transform, such as {example}")
-    last = [transform for transform in value if isinstance(transform, Normalize)]
-    if len(last) > 1:
-        raise ValueError(f"{name}={value!r}: there is more than one Normalize")

@@ -220,7 +220,7 @@ class Mixes(Transform, Protocol):
 
 
 def named(transforms: Sequence[Transform]) -> tuple[tuple[str, Transform], ...]:
-    """Return transforms with their names: `Solarize`, and the next one of the class `Solarize 2`."""
+    """Return transforms with their names: `Solarize`, and the next one of a class `Solarize 2`."""
     seen: Counter[str] = Counter()
     pairs = []
     for transform in transforms:

@@ -116,7 +116,9 @@ class Pull:
                 middle = middle + np.moveaxis(self.offsets[i], -1, 0)
             source = _pulled(inner[i], middle)
             if first.offsets is not None:
-                source = source + _sampled(first.offsets[i], _flipped(middle, between[i], first.size))
+                source = source + _sampled(
+                    first.offsets[i], _flipped(middle, between[i], first.size)
+                )
             offsets[i] = np.moveaxis(source - positions(matrices[i], self.size), 0, -1)
         return offsets
 

@@ -235,7 +235,7 @@ def _draw(name: str, transform: Transform, streams: Streams, count: int, size: S
 def _pull(name: str, transform: Moves, chosen: Chosen, size: Size) -> Pull:
     count = len(chosen.applied)
     pull = _checked_pull(name, transform, chosen.numbers, count, size)
-    if pull.size != size and not chosen.applied.all():
+    if pull.size != size and getattr(transform, "probability", 1.0) < 1:
         raise ValueError(
             f"{name} changes the size of images, so it must be done to all of them: it can have no "
             f"probability below 1"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.kernels.batch import Finish, Layout
-from fastaug.kernels.colours import BLEND_GREY, DROP, NUMBERS, PERMUTE, TURN_HUE
+from fastaug.kernels.colours import BLEND_GREY, DROP, PERMUTE, TURN_HUE
 from fastaug.kernels.policy import COPY, RESAMPLE, WARP, Program
 from fastaug.kernels.warp import FILL_MODES
 from fastaug.transforms.base import Steps
@@ -17,25 +17,25 @@ from fastaug.transforms.geometry import Matrices, Pull
 _ALIKE = 1e-9  # what rounding leaves of a turn by 0 degrees
 _SMALLER = 1.01  # from here on a picture is made smaller before it is warped
 
-# What mixes red, green and blue, or has a number for each channel.
-_NEED_COLOURS = {
+# What mixes red, green and blue, or has a number for each of them.
+_OF_COLOURS = {
     TURN_HUE: "a turn of the hue",
-    BLEND_GREY: "a change of the saturation, or to grey,",
+    BLEND_GREY: "a change of the saturation",
+    PERMUTE: "a shuffle of the channels",
+    DROP: "a drop of a channel",
 }
-_NEED_FEW = {PERMUTE: "a shuffle of channels", DROP: "a drop of channels"}
 
 
 def check_channels(steps: Steps, channels: int) -> None:
     """Raise a ValueError if a step can't be done to images of so many channels."""
-    if channels in (1, 3, 4):
+    if channels in (3, 4):
         return
     codes = set(np.unique(steps.codes).tolist())
-    for code, words in _NEED_COLOURS.items():
-        if code in codes:
-            raise ValueError(f"{words} needs images of 1, 3 or 4 channels; these have {channels}")
-    for code, words in _NEED_FEW.items():
-        if code in codes and channels > NUMBERS:
-            raise ValueError(f"{words} takes at most {NUMBERS}; these images have {channels}")
+    for code, words in _OF_COLOURS.items():
+        grey = channels == 1 and code in (TURN_HUE, BLEND_GREY)  # which changes nothing
+        if code in codes and not grey:
+            few = "1, 3 or 4" if code in (TURN_HUE, BLEND_GREY) else "3 or 4"
+            raise ValueError(f"{words} needs images of {few} channels; these have {channels}")
 
 
 def is_still(pull: Pull) -> bool:
@@ -105,9 +105,7 @@ def _spans(matrices: Matrices, size: tuple[int, int]) -> NDArray[np.float64]:
     return np.sqrt((linear**2).sum(axis=2))
 
 
-def _reduce(
-    matrices: Matrices, reduced: NDArray[np.int64], spans: NDArray[np.float64]
-) -> None:
+def _reduce(matrices: Matrices, reduced: NDArray[np.int64], spans: NDArray[np.float64]) -> None:
     """Let images whose pixels span several of the source be made smaller first."""
     for i, axis in zip(*np.nonzero(spans > _SMALLER), strict=True):
         length = reduced[i, axis]

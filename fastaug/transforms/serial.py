@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fastaug.transforms import check_transforms, named_transform
 from fastaug.transforms.base import Transform
+from fastaug.transforms.listing import check_transforms, named_transform
 
 VERSION = 1
 

@@ -16,6 +16,7 @@ from test_kernels import Banded
 from fastaug.kernels.batch import augment_images
 from fastaug.pixels import batch as pixels
 from fastaug.transforms import Pull, Solarize
+from fastaug.transforms.base import Chosen
 from fastaug.transforms.geometry import Size, positions, still
 
 pytestmark = pytest.mark.skipif(
@@ -227,7 +228,9 @@ def test_steps_of_an_image_cost_channels_first_no_compilation() -> None:
         given = images if data_format == "channels_last" else np.moveaxis(images, -1, 1).copy()
         asked = {"transforms": (Solarize(),), "data_format": data_format}
         policy, recipe = policy_of(asked), recipe_of(given, asked)
-        drawn = policy.assemble(some_draws(4), {"Solarize": np.ones(4, bool)}, (8, 11))
+        drawn = policy.assemble(
+            some_draws(4), {"Solarize": Chosen(np.ones(4, bool), np.ones(4, bool))}, (8, 11)
+        )
         pixels.make_batch(recipe, given, np.arange(4), drawn)
 
     run("channels_last")

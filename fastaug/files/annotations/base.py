@@ -172,7 +172,7 @@ def runs_of_pixels(segment: dict[str, Any]) -> NDArray[np.bool_]:
 
 
 def _counts_of(text: str | bytes) -> list[int]:
-    """Return the lengths in a string: five bits a character, each number a change of the last but one."""
+    """Return the lengths in a string: five bits a character, each a change of the last but one."""
     counts: list[int] = []
     value = shift = 0
     for character in text.encode() if isinstance(text, str) else text:

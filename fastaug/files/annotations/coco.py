@@ -19,9 +19,7 @@ from fastaug.files.annotations.base import (
 )
 
 
-def read_coco(
-    path: str | Path, folder: str | Path, *, on_bad_box: str = "raise"
-) -> Annotations:
+def read_coco(path: str | Path, folder: str | Path, *, on_bad_box: str = "raise") -> Annotations:
     """Read what a COCO file says of the pictures in a folder.
 
     Parameters

@@ -165,8 +165,8 @@ class OneOf(Container):
         if self.weights is not None:
             if len(self.weights) != len(self.transforms):
                 raise ValueError(
-                    f"{self._called('weights')}={self.weights!r}: {len(self.transforms)} transforms "
-                    "need as many"
+                    f"{self._called('weights')}={self.weights!r}: {len(self.transforms)} "
+                    "are needed, one for each transform"
                 )
             for weight in self.weights:
                 check_number(self._called("weights"), weight, minimum=0)

@@ -155,7 +155,9 @@ class RandomCrop(Written):
         left, above, right, below = paddings("padding", self.padding or 0)
         height, width = size[0] + above + below, size[1] + left + right
         if self.pad_if_needed:
-            above, height = (above + tall - height, 2 * tall - height) if height < tall else (above, height)
+            above, height = (
+                (above + tall - height, 2 * tall - height) if height < tall else (above, height)
+            )
             left, width = (left + wide - width, 2 * wide - width) if width < wide else (left, width)
         if height < tall or width < wide:
             raise ValueError(
@@ -210,7 +212,9 @@ class CenterCrop(_Fixed):
         tall, wide = size_of("size", self.size)
         top, left = round((size[0] - tall) / 2), round((size[1] - wide) / 2)
         ones = np.ones(len(numbers))
-        return crop_pull((ones * top, ones * left, ones * tall, ones * wide), (tall, wide), antialias=False)
+        return crop_pull(
+            (ones * top, ones * left, ones * tall, ones * wide), (tall, wide), antialias=False
+        )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -220,7 +224,7 @@ class Resize(_Fixed):
     Parameters
     ----------
     size
-        (height, width); a whole number is what the shorter side becomes, and the longer one follows.
+        (height, width); a whole number is what the shorter side becomes, and the other follows.
     antialias
         Whether what becomes smaller is averaged, as Pillow does.
 

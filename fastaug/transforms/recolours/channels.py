@@ -13,7 +13,7 @@ from fastaug.kernels import colours
 from fastaug.transforms.arguments import Written, span
 from fastaug.transforms.base import Steps, step
 from fastaug.transforms.geometry import Size
-from fastaug.transforms.recolours.tones import Always, Nothing
+from fastaug.transforms.recolours.tones import Always
 
 Columns = NDArray[Any]
 _CHANNELS = colours.NUMBERS

@@ -155,7 +155,8 @@ class ColorJitter(Written):
         low, high = np.array(ranges).T
         u = rng.random((count, 8))
         values = low + (high - low) * u[:, :4]
-        return JitterNumbers(*values.T, u[:, 4:].argsort(axis=1))
+        brightness, contrast, saturation, hue = values.T
+        return JitterNumbers(brightness, contrast, saturation, hue, u[:, 4:].argsort(axis=1))
 
     def steps(self, numbers: JitterNumbers) -> Steps:
         """Return those that change anything, in their order."""

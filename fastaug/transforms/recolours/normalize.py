@@ -76,7 +76,9 @@ class Normalize(Written):
         ValueError
             If there are numbers for another number of channels.
         """
-        mean, std = IMAGENET if isinstance(self.mean, str) else (_tuple(self.mean), _tuple(self.std))
+        mean, std = (
+            IMAGENET if isinstance(self.mean, str) else (_tuple(self.mean), _tuple(self.std))
+        )
         for name, values in (("mean", mean), ("std", std)):
             if len(values) not in (1, channels):
                 raise ValueError(

@@ -219,7 +219,9 @@ class Solarize(Always):
     def __post_init__(self) -> None:
         check_number(self._called("threshold"), self.threshold)
         if not 0 <= self.threshold <= 256:
-            raise ValueError(f"{self._called('threshold')}={self.threshold!r} must be from 0 to 256")
+            raise ValueError(
+                f"{self._called('threshold')}={self.threshold!r} must be from 0 to 256"
+            )
         self._check_probability()
 
     def steps(self, numbers: Nothing) -> Steps:

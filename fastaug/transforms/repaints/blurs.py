@@ -80,7 +80,14 @@ class GaussianBlur(Written):
         across, down = (_gaussians(np.asarray(numbers), size) for size in self._sizes())
         shares = shares_of(len(lines.rows))
         launch(
-            blur_images, lines.images, lines.rows, lines.channels, down, across, lines.owners, shares
+            blur_images,
+            lines.images,
+            lines.rows,
+            lines.channels,
+            down,
+            across,
+            lines.owners,
+            shares,
         )
 
 

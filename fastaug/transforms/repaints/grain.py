@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
+from PIL import Image
 
 from fastaug.checks import check_integer, check_number
 from fastaug.kernels.launch import launch
@@ -78,7 +80,7 @@ class GaussianNoise(Written):
         return NoiseNumbers(seeds, 255 * (low + (high - low) * u[:, 1]))
 
     def apply(self, images: NDArray[Any], numbers: NoiseNumbers, rows: Rows) -> None:
-        """Add noise to those images; where a value is counted from does not depend on the layout."""
+        """Add noise to those images: the same, whether channels come first or last."""
         seeds, deviations = (np.asarray(column) for column in numbers)
         _each(
             images,
@@ -197,13 +199,17 @@ class CLAHE(Written):
     def __post_init__(self) -> None:
         interval(self._called("clip_limit"), self._limits(), low=0)
         if not isinstance(self.tile_grid_size, tuple | list) or len(self.tile_grid_size) != 2:
-            raise ValueError(f"{self._called('tile_grid_size')}={self.tile_grid_size!r}: two numbers")
+            raise ValueError(
+                f"{self._called('tile_grid_size')}={self.tile_grid_size!r}: two numbers"
+            )
         for number in self.tile_grid_size:
             check_integer(self._called("tile_grid_size"), number, minimum=1)
         self._check_probability()
 
     def _limits(self) -> Any:
-        return self.clip_limit if isinstance(self.clip_limit, tuple | list) else (1, self.clip_limit)
+        return (
+            self.clip_limit if isinstance(self.clip_limit, tuple | list) else (1, self.clip_limit)
+        )
 
     def draw(self, rng: np.random.Generator, count: int, size: Size) -> Column:  # noqa: ARG002
         """Draw a limit for each image."""
@@ -236,7 +242,7 @@ class JpegArtifacts(Written):
 
     References
     ----------
-    torchvision 0.29, `v2.JPEG`; libjpeg-turbo, with colours at half the resolution.
+    torchvision 0.29, `v2.JPEG`; Pillow's files, with colours at half the resolution.
     """
 
     quality: int | tuple[int, int] = (50, 100)
@@ -265,13 +271,12 @@ class JpegArtifacts(Written):
         for i in rows:
             part = images[i, ..., :colours]
             picture = part if part.dtype == np.uint8 else np.clip(np.rint(part), 0, 255)
-            data = simplejpeg.encode_jpeg(
-                np.ascontiguousarray(picture, np.uint8),
-                int(numbers[i]),
-                space,
-                "GRAY" if colours == 1 else "420",
+            picture = picture.astype(np.uint8)
+            file = io.BytesIO()
+            Image.fromarray(picture[..., 0] if colours == 1 else picture).save(
+                file, "JPEG", quality=int(numbers[i])
             )
-            part[...] = simplejpeg.decode_jpeg(data, space)
+            part[...] = simplejpeg.decode_jpeg(file.getvalue(), space)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -19,7 +19,7 @@ Areas = NDArray[np.int64]
 
 
 class HoleNumbers(NamedTuple):
-    """Of n images: areas as shares of the size, (n, k, 4) top, left, bottom, right; a seed, (n,)."""
+    """Areas as shares of the size, (n, k, 4) of top, left, bottom, right; and a seed, (n,)."""
 
     areas: NDArray[np.float64]
     seed: NDArray[np.int64]
@@ -48,10 +48,8 @@ class _Holes(Written):
         """Return the areas in pixels, (n, k, 4): top, left, bottom, right."""
         return np.rint(np.asarray(numbers[0]) * np.tile(size, 2)).astype(np.int64)
 
-    def _fill(
-        self, images: NDArray[Any], numbers: HoleNumbers, rows: Rows, fill: Any
-    ) -> None:
-        areas = self.holes(numbers, images.shape[1:3])  # type: ignore[arg-type]
+    def _fill(self, images: NDArray[Any], numbers: HoleNumbers, rows: Rows, fill: Any) -> None:
+        areas = self.holes(numbers, images.shape[1:3])
         channels = images.shape[-1]
         if isinstance(fill, tuple | list) and len(fill) != channels:
             raise ValueError(f"{self!r}: {len(fill)} values, and images of {channels} channels")
