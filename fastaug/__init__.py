@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastaug import recipes as recipes
     from fastaug import transforms as transforms
     from fastaug.augmenter import Augmenter as Augmenter
     from fastaug.errors import DecodeError as DecodeError
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Augmenter": "fastaug.augmenter",
+    "recipes": "fastaug.recipes",
     "DataFrameIterator": "fastaug.iterators.files",
     "DecodeError": "fastaug.errors",
     "DirectoryIterator": "fastaug.iterators.files",

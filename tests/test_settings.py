@@ -54,7 +54,14 @@ WRONG = {
     "cache": (3, "'memory'"),
     "cache_bytes": (0, "out of range"),
     "keras_quirks": ("some", "neither True nor False"),
-    "transforms": ([QuarterTurn], "is not a transform"),
+    "transforms": ([QuarterTurn], "is a class"),
+    "bounding_box_format": ("coco", "'xyxy', 'yxyx', 'xywh'"),
+    "max_boxes": (0, "out of range"),
+    "min_visibility": (-1, "below the smallest"),
+    "min_area": ("1", "must be a number"),
+    "mask_fill": ("ignore", "must be a number"),
+    "erase_masks": ("yes", "neither True nor False"),
+    "flip_pairs": ([1], "pairs of point numbers"),
 }
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from fastaug.cli.arguments import positive
 
+_RECIPES = "imagenet, rsb-a2, simclr, dino, unet, yolo"
+
 
 def add_to(commands: Any) -> None:
     """Add the command to a parser's sub-commands."""
@@ -24,8 +26,11 @@ def add_to(commands: Any) -> None:
         "folder",
         type=Path,
         metavar="FOLDER",
-        help="folder with one sub-folder of pictures per class",
+        help="folder with a sub-folder of pictures per class; with --masks or --coco, of pictures",
     )
+    parser.add_argument("--masks", type=Path, metavar="FOLDER", help="masks of the same names")
+    parser.add_argument("--coco", type=Path, metavar="FILE", help="COCO file of boxes and masks")
+    parser.add_argument("--recipe", metavar="NAME", help=f"transforms of a paper: {_RECIPES}")
     _add_augmentations(parser)
     parser.add_argument("--seed", type=int, default=0, help="seed of order and numbers (0)")
     parser.add_argument(
@@ -83,6 +88,22 @@ def _number(text: str) -> float:
         return float(text)
 
 
+def _preview(generator: Any, options: Namespace) -> Any:
+    """Return the preview of a folder, with masks or annotations where there are some."""
+    flow = {"seed": options.seed, "target_size": tuple(options.target_size)}
+    if options.coco is not None:
+        targets = {"targets": ("boxes", "masks"), "batch_size": options.n}
+        with generator.flow_from_coco(options.coco, options.folder, **targets, **flow) as pictures:
+            return generator.preview(pictures, options.n, options.output)
+    if options.masks is not None:
+        masks = {"mask_directory": options.masks, "batch_size": options.n}
+        with generator.flow_from_directory(
+            options.folder, class_mode=None, **masks, **flow
+        ) as pictures:
+            return generator.preview(pictures, options.n, options.output)
+    return generator.preview(options.folder, options.n, options.output, class_mode=None, **flow)
+
+
 def run(options: Namespace) -> int:
     """Draw the sheet; return the exit status."""
     from fastaug.generator import Generator  # noqa: PLC0415 - `--help` must not wait for keras
@@ -91,16 +112,14 @@ def run(options: Namespace) -> int:
     given = {name: value for name, value in given.items() if value is not None}
     if len(given.get("zoom_range", ())) == 1:
         given["zoom_range"] = given["zoom_range"][0]
+    if options.recipe is not None:
+        from fastaug.recipes import recipe  # noqa: PLC0415 - likewise
+
+        # Without its last step, which is undone for the eye, and mixes, which are not shown.
+        given["transforms"] = recipe(options.recipe, normalize=False)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        preview = Generator(**given).preview(
-            options.folder,
-            options.n,
-            options.output,
-            seed=options.seed,
-            target_size=tuple(options.target_size),
-            class_mode=None,
-        )
+        preview = _preview(Generator(**given), options)
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         print(f"fastaug: {message}", file=sys.stderr)
     for error in preview.errors:

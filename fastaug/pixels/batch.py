@@ -145,8 +145,9 @@ def _made(
     if function is None and not drawn.passes:
         batch = _augment(work, threads, images, rows, drawn, finish, dtype)
     else:
-        # Between passes, images of bytes are bytes: a quarter of the memory.
-        bytewise = drawn.passes and images.dtype == np.uint8
+        # Between passes of ours, images of bytes are bytes: a quarter of the memory.
+        ours = all(getattr(each.transform, "on_bytes", False) for each in drawn.passes)
+        bytewise = drawn.passes and ours and images.dtype == np.uint8
         kept = np.dtype(np.uint8) if bytewise else working
         batch = _augment(work, threads, images, rows, drawn, _nothing(working), kept)
         _repaint(drawn, channels_last(batch, recipe.data_format))

@@ -25,7 +25,9 @@ from fastaug.iterators.substitutes import Unreadable
 from fastaug.pixels.batch import make_batch
 from fastaug.pixels.layout import Array, channels_last
 from fastaug.pixels.standardization import Undone
+from fastaug.preview.overlay import with_targets
 from fastaug.preview.sheet import Pair, draw_sheet, scale_for
+from fastaug.targets.following import Targets, follow
 from fastaug.transforms.keras.draws import Draws
 from fastaug.transforms.policy import Drawn
 
@@ -97,6 +99,7 @@ class _PreviewImages:
     parameters: list[dict[str, Any]]
     captions: list[tuple[str, ...]]
     rows: NDArray[np.intp]
+    targets: tuple[Targets, Targets] | None = None  # before and after
 
 
 def preview_of(iterator: BatchIterator, n: int, title: str) -> Preview:
@@ -112,11 +115,19 @@ def preview_of(iterator: BatchIterator, n: int, title: str) -> Preview:
     pictures, originals = _bytes(values), _bytes(shown.originals * unit)
     notes = _notes(iterator, shown.undone, values, unit)
     names = _names(iterator, shown.rows)
+    seen: tuple[Any, ...] = originals, pictures
+    if shown.targets is not None:
+        classes = list(getattr(iterator, "class_indices", None) or ())
+        seen = tuple(
+            [
+                with_targets(picture, targets, i, iterator.data_format, classes)
+                for i, picture in enumerate(part)
+            ]
+            for part, targets in zip(seen, shown.targets, strict=True)
+        )
     pairs = [
         Pair(_picture(left), _picture(right), name, caption)
-        for left, right, name, caption in zip(
-            originals, pictures, names, shown.captions, strict=True
-        )
+        for left, right, name, caption in zip(*seen, names, shown.captions, strict=True)
     ]
     title = re.sub(r" at 0x[0-9a-f]+", "", title)  # of a function
     image = draw_sheet(title, notes, pairs)
@@ -128,6 +139,8 @@ def preview_of(iterator: BatchIterator, n: int, title: str) -> Preview:
 def _first_images(iterator: BatchIterator, count: int) -> _PreviewImages:
     """Return the images that `next()` would give out first, of as many batches as it takes."""
     parts: list[_PreviewImages] = []
+    if iterator._followers is not None:  # targets of several batches have several sizes
+        count = min(count, iterator.batch_size)
     for position in _positions(iterator, count):
         parts.append(
             _make_images(iterator, position, count - sum(len(part.rows) for part in parts))
@@ -141,6 +154,7 @@ def _first_images(iterator: BatchIterator, count: int) -> _PreviewImages:
         [drawn for part in parts for drawn in part.parameters],
         [caption for part in parts for caption in part.captions],
         np.concatenate([part.rows for part in parts]),
+        parts[0].targets,
     )
 
 
@@ -188,6 +202,7 @@ def _make_once(iterator: BatchIterator, position: Position, limit: int) -> _Prev
     last = recipe.standardization
     own = iterator._make_as_keras(position, rows, None) if iterator._needs_asker() else None
     with iterator._source.lend(request, []) as (images, picks):
+        drawn = replace(drawn, partners=())  # shown as they are before they are mixed
         batch = own.images if own is not None else make_batch(recipe, images, picks, drawn)
         batch = batch[:limit]
         bare = None
@@ -204,15 +219,33 @@ def _make_once(iterator: BatchIterator, position: Position, limit: int) -> _Prev
         [drawn.parameters(i) for i in range(len(batch))],
         [_caption(drawn, i) for i in range(len(batch))],
         rows[:limit],
+        _targets(iterator, rows, drawn),
     )
+
+
+def _targets(
+    iterator: BatchIterator, rows: NDArray[np.intp], drawn: Drawn
+) -> tuple[Targets, Targets] | None:
+    """Return the targets of a batch, before and after what was drawn."""
+    if iterator._followers is None:
+        return None
+    before, settings = iterator._followers.of(rows), iterator._settings
+    after = follow(
+        before,
+        drawn,
+        settings.target_rules(),
+        data_format=iterator.data_format,
+        fill_mode=settings.fill_mode,
+    )
+    return before, after
 
 
 def _caption(drawn: Drawn, i: int) -> tuple[str, ...]:
     """Return what was drawn for an image, as far as it changes something, in a few words."""
     words = [*_keras_words(drawn.keras, i)]
-    for name in drawn.numbers:
-        value = drawn.parameters(i)[name]
-        if not isinstance(value, int | float) or value:
+    for name, chosen in drawn.numbers.items():
+        value = chosen.of_image(i)
+        if chosen.applied[i] and (not isinstance(value, int | float) or value):
             number = f" {value:.3g}" if isinstance(value, int | float) and value is not True else ""
             words.append(name + number)
     return (*(f"{word}," for word in words[:-1]), *words[-1:]) or ("unchanged",)

@@ -18,6 +18,9 @@ class Written:
 
     __slots__ = ()
 
+    # Whether its repaint takes images of bytes, too; those of users get floats.
+    on_bytes = True
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(self._written())})"
 

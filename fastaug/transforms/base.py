@@ -206,8 +206,8 @@ class Repaints(Transform, Protocol):
     def apply(self, images: NDArray[Any], numbers: Numbers, rows: NDArray[np.intp]) -> None:
         """Change, in place, those images (n, height, width, channels) whose numbers are in `rows`.
 
-        They are uint8, float32 or float64, with values from 0 to 255; with channels first, they are
-        a view that is not contiguous.
+        They are float32 or float64, with values from 0 to 255, or uint8 if it has an attribute
+        `on_bytes` that is true; with channels first, they are a view that is not contiguous.
         """
 
 

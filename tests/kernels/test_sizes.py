@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from oracles import CVAL, FILL_MODES, policy_of, recipe_of, shared_out_by_rows, 
 from scipy import ndimage
 from test_kernels import Banded
 
-from fastaug.kernels.batch import augment_images
+from fastaug.kernels.policy import make_images as make_images_kernel
 from fastaug.pixels import batch as pixels
 from fastaug.transforms import Pull, Solarize
 from fastaug.transforms.base import Chosen
@@ -80,24 +81,11 @@ def warped(images: np.ndarray, pull: Pull, buffers: Any = None, **asked: Any) ->
     first = asked.get("data_format") == "channels_first"
     if first:
         images = np.ascontiguousarray(np.moveaxis(images, -1, 1))
-    policy = policy_of({"transforms": (Given(pull),)})
-    drawn = policy.assemble(some_draws(COUNT), {"Given": np.zeros(COUNT)}, images.shape[1:3])
+    still_drawn = policy_of({}).assemble(some_draws(COUNT), {}, images.shape[1:3])
+    drawn = replace(still_drawn, pull=pull.tidied())
     recipe, rows = recipe_of(images, asked), np.arange(COUNT)
     batch = pixels.make_batch(recipe, images, rows, drawn, buffers=buffers)
     return np.moveaxis(batch, 1, -1) if first else batch
-
-
-class Given:
-    """A transform whose pull is given."""
-
-    def __init__(self, pull: Pull) -> None:
-        self._pull = pull
-
-    def draw(self, rng: Any, count: int, size: Size) -> np.ndarray:
-        return np.zeros(count)
-
-    def pull(self, numbers: np.ndarray, size: Size) -> Pull:
-        return self._pull
 
 
 @pytest.mark.parametrize("order", [0, 1])
@@ -234,6 +222,6 @@ def test_steps_of_an_image_cost_channels_first_no_compilation() -> None:
         pixels.make_batch(recipe, given, np.arange(4), drawn)
 
     run("channels_last")
-    before = len(augment_images.signatures)
+    before = len(make_images_kernel.signatures)
     run("channels_first")
-    assert len(augment_images.signatures) == before
+    assert len(make_images_kernel.signatures) == before

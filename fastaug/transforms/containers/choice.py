@@ -59,6 +59,12 @@ class Container(Written):
                 raise TypeError(f"{self._called('transforms')}: {transform!r} is not a transform")
         object.__setattr__(self, "transforms", tuple(given))
 
+    @property
+    def on_bytes(self) -> bool:  # type: ignore[override]
+        """Whether all of its repaints take images of bytes."""
+        repaints = (each for each in self.transforms if isinstance(each, Repaints))
+        return all(getattr(each, "on_bytes", False) for each in repaints)
+
     def choose(self, rng: np.random.Generator, count: int) -> NDArray[np.intp]:
         """Draw the order of each image's transforms, (count, k)."""
         raise NotImplementedError

@@ -110,8 +110,8 @@ class Erase(_Holes):
     def draw(self, rng: np.random.Generator, count: int, size: Size) -> HoleNumbers:
         """Draw the first of ten rectangles that fits; if none does, nothing is erased."""
         height, width = size
-        u = rng.random((count, _ATTEMPTS, 4))
-        seeds = (rng.random(count) * 2**32).astype(np.int64)
+        drawn = rng.random((count, 4 * _ATTEMPTS + 1))
+        u, seeds = drawn[:, 1:].reshape(count, _ATTEMPTS, 4), (drawn[:, 0] * 2**32).astype(np.int64)
         low, high = self.scale
         areas = height * width * (low + (high - low) * u[..., 0])
         ends = np.log(self.ratio)
