@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fastaug.fitting.folders import fit_folder as fit_folder
     from fastaug.generator import Generator as Generator
     from fastaug.iterators.arrays import NumpyArrayIterator as NumpyArrayIterator
-    from fastaug.iterators.files import DataFrameIterator as DataFrameIterator
+    from fastaug.iterators.dataframes import DataFrameIterator as DataFrameIterator
     from fastaug.iterators.files import DirectoryIterator as DirectoryIterator
     from fastaug.keras_legacy import Iterator as Iterator
     from fastaug.keras_legacy import array_to_img as array_to_img
@@ -37,7 +37,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Augmenter": "fastaug.augmenter",
     "recipes": "fastaug.recipes",
-    "DataFrameIterator": "fastaug.iterators.files",
+    "DataFrameIterator": "fastaug.iterators.dataframes",
     "DecodeError": "fastaug.errors",
     "DirectoryIterator": "fastaug.iterators.files",
     "Generator": "fastaug.generator",

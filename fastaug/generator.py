@@ -21,7 +21,8 @@ from fastaug.fitting.arrays import FitResult, fit_statistics, load_statistics, s
 from fastaug.iterators.annotated import AnnotatedIterator
 from fastaug.iterators.arrays import NumpyArrayIterator
 from fastaug.iterators.base import BatchIterator
-from fastaug.iterators.files import DataFrameIterator, DirectoryIterator
+from fastaug.iterators.dataframes import DataFrameIterator
+from fastaug.iterators.files import DirectoryIterator
 from fastaug.overrides import replaceable, replaced
 from fastaug.pixels.layout import Array
 from fastaug.pixels.one_image import checked_image, transform_image

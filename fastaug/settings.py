@@ -7,7 +7,6 @@ forgotten when one is changed, and what was changed is checked before it is used
 from __future__ import annotations
 
 import contextlib
-import multiprocessing.pool
 import operator
 import warnings
 from collections.abc import Callable, Sequence
@@ -30,6 +29,7 @@ from fastaug.errors import users_stacklevel
 from fastaug.files.cache.base import check_cache
 from fastaug.files.cache.memory import MemoryCaches
 from fastaug.files.target import DECODES, Target
+from fastaug.fork_2017 import with_ordering, with_pool
 from fastaug.keras_settings import check_data_format, default_data_format, default_dtype
 from fastaug.kernels.warp import FILL_MODES
 from fastaug.machine import usable_cores
@@ -63,7 +63,6 @@ _STATISTICS = {
     "featurewise_std_normalization": "std",
     "zca_whitening": "zca_whitening_matrix",
 }
-_DIM_ORDERINGS = {"th": "channels_first", "tf": "channels_last", "default": None}
 
 
 def _check_order(name: str, value: Any) -> None:
@@ -156,11 +155,11 @@ class Settings(_Inside):
     dim_ordering: InitVar[str | None] = None
 
     def __post_init__(self, validation_split: float, pool: Any, dim_ordering: str | None) -> None:
-        self.data_format = _with_ordering(self.data_format, dim_ordering) or default_data_format()
+        self.data_format = with_ordering(self.data_format, dim_ordering) or default_data_format()
         self.dtype = check_dtype(
             "dtype", default_dtype() if self.dtype is None else self.dtype
         ).name
-        self.workers = _with_pool(self.workers, pool)
+        self.workers = with_pool(self.workers, pool)
         _check_split(validation_split)
         self._validation_split = validation_split
         first = self.data_format == "channels_first"
@@ -428,37 +427,3 @@ def _check_split(validation_split: Any) -> None:
                 "`validation_split` must be strictly between 0 and 1. "
                 f"Received: {validation_split!r}"
             )
-
-
-def _with_pool(workers: int | None, pool: Any) -> int | None:
-    """Return the number of decode processes that `pool` and `workers` ask for."""
-    if pool is None:
-        return workers
-    if workers is not None:
-        raise ValueError(f"give workers={workers!r} or pool={pool!r}, not both")
-    if isinstance(pool, multiprocessing.pool.Pool):
-        size = int(pool._processes)  # type: ignore[attr-defined]
-        warnings.warn(
-            f"pool= is a multiprocessing.Pool: its size, {size}, is taken as workers={size}; "
-            "the pool itself is not used and may be closed",
-            stacklevel=users_stacklevel(),
-        )
-        return size
-    check_integer("pool", pool, minimum=0)
-    return int(pool)
-
-
-def _with_ordering(data_format: str | None, dim_ordering: str | None) -> str | None:
-    """Return the data format, also from the 2017 fork's `dim_ordering`."""
-    if dim_ordering is None:
-        return data_format
-    check_one_of("dim_ordering", dim_ordering, _DIM_ORDERINGS)
-    ordered = _DIM_ORDERINGS[dim_ordering]
-    warnings.warn(
-        f"dim_ordering={dim_ordering!r} is Keras 1; write data_format={ordered!r}",
-        DeprecationWarning,
-        stacklevel=users_stacklevel(),
-    )
-    if data_format is not None and ordered not in (None, data_format):
-        raise ValueError(f"dim_ordering={dim_ordering!r} contradicts {data_format=}")
-    return data_format or ordered

@@ -33,8 +33,21 @@ ALLOWED = {
     "files": GROUND,
     "scan": {"files"} | GROUND,
     "keras_settings": {"checks"},
+    "fork_2017": {"checks", "errors"},
     "keras_legacy": set(),
-    "settings": {"pixels", "transforms", "kernels", "files", "keras_settings"} | GROUND,
+    "targets": {"pixels", "transforms", "kernels"} | GROUND,
+    "augmenter": {"targets", "pixels", "transforms", "kernels"} | GROUND,
+    "recipes": {"augmenter", "transforms"} | GROUND,
+    "settings": {
+        "targets",
+        "pixels",
+        "transforms",
+        "kernels",
+        "files",
+        "keras_settings",
+        "fork_2017",
+    }
+    | GROUND,
     "sources": {"settings", "kernels", "files"} | GROUND,
 }
 ALLOWED["iterators"] = {"sources", *ALLOWED["settings"], "settings", "keras_legacy"}
@@ -42,7 +55,7 @@ for _room in ("fitting", "preview", "watch"):
     ALLOWED[_room] = {"iterators", *ALLOWED["iterators"]}
 ALLOWED["generator"] = {"fitting", "preview", "watch", *ALLOWED["watch"]}
 ALLOWED["demo"] = {"generator", *ALLOWED["generator"]}
-ALLOWED["__init__"] = {"scan", *ALLOWED["demo"]}
+ALLOWED["__init__"] = {"scan", "augmenter", "recipes", *ALLOWED["demo"]}
 ALLOWED["study"] = {"demo", *ALLOWED["__init__"]}
 ALLOWED["cli"] = {"study", "__init__", *ALLOWED["study"]}
 ALLOWED["__main__"] = {"cli"}

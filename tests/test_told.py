@@ -16,7 +16,8 @@ from PIL import Image
 from pools import draw_photos, numbered
 
 from fastaug import Generator
-from fastaug.iterators.files import DataFrameIterator, DirectoryIterator
+from fastaug.iterators.dataframes import DataFrameIterator
+from fastaug.iterators.files import DirectoryIterator
 
 IMAGES = make_images(12, 9, 7, 3)
 

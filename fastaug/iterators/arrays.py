@@ -14,7 +14,8 @@ from fastaug import keras_legacy
 from fastaug.checks import check_flag
 from fastaug.errors import users_stacklevel
 from fastaug.files.catalog import split_of
-from fastaug.iterators.base import BatchIterator, warn_of_augmented_validation
+from fastaug.iterators.base import BatchIterator
+from fastaug.iterators.followed import warn_of_augmented_validation
 from fastaug.iterators.followers import ArrayFollowers
 from fastaug.iterators.passes import Position
 from fastaug.iterators.saved_pictures import picture_saver

@@ -24,7 +24,7 @@ from fastaug import keras_legacy
 from fastaug.checks import check_flag, check_integer
 from fastaug.counters import Counters, Delivery
 from fastaug.files.catalog import EXTENSIONS
-from fastaug.iterators.followers import Followers, given_out
+from fastaug.iterators.followed import Followed
 from fastaug.iterators.keras_loop import KerasLoop, Made, warn_of_endless_epoch
 from fastaug.iterators.labels import in_tuples
 from fastaug.iterators.orders import Orders
@@ -35,17 +35,15 @@ from fastaug.kernels.launch import Pace, check_process
 from fastaug.overrides import replaceable, replaced
 from fastaug.pixels.batch import Recipe, make_batch
 from fastaug.pixels.buffers import BatchBuffers
-from fastaug.pixels.layout import Array, size_of
-from fastaug.pixels.mixing import blended_labels
+from fastaug.pixels.layout import Array
 from fastaug.pixels.preprocessing import batched
 from fastaug.settings import Settings
 from fastaug.sources.base import Request, Source
-from fastaug.targets.following import follow, mix_labels
-from fastaug.transforms.policy import Drawn, Policy
+from fastaug.transforms.policy import Drawn
 from fastaug.transforms.streams import SEEDS, Streams, batch_stream
 
 
-class BatchIterator(KerasLoop, keras_legacy.Iterator, ABC):  # type: ignore[misc]
+class BatchIterator(Followed, KerasLoop, keras_legacy.Iterator, ABC):  # type: ignore[misc]
     """What all iterators share: the order of batches, and how one is made.
 
     `next()` goes round for ever, in the order and with the pixels of Keras' iterators.  `fit`,
@@ -112,26 +110,12 @@ class BatchIterator(KerasLoop, keras_legacy.Iterator, ABC):  # type: ignore[misc
         self._buffers = BatchBuffers()
         self._pace = Pace()
         self._read_ahead = ReadAhead(self._make, self._rest)
-        self._augment = True
-        self._followers: Followers | None = None
+        self._follow(None, augment=True)
         self._begin_user_code()
         self._stats = Counters()
         self._deliveries: deque[Delivery] | None = None  # of `InputStats`
         self._source = self._make_source()
         self._settings.warn_of_quirks(*self._size)
-
-    def _follow(self, followers: Followers | None, *, augment: bool) -> None:
-        """Let targets follow the images, and say whether these are augmented."""
-        check_flag("augment", augment)
-        self._followers, self._augment = followers, bool(augment)
-
-    def _gives_images_as_labels(self) -> bool:
-        """Tell whether the labels are the images themselves, which are mixed already."""
-        return False
-
-    def _policy(self) -> Policy:
-        """Return what is drawn."""
-        return self._settings.policy(augment=self._augment)
 
     @abstractmethod
     def _make_source(self) -> Source:
@@ -313,29 +297,6 @@ class BatchIterator(KerasLoop, keras_legacy.Iterator, ABC):  # type: ignore[misc
             position = self._schedule.peek(index)
         return in_tuples(self._take(position))
 
-    @property
-    def index_array(self) -> NDArray[np.intp] | None:
-        """Rows of the pass that the last batch belongs to, in their order; None before the first.
-
-        A copy that is set takes the place of that order until the pass ends.
-        """
-        with self.lock:
-            return None if self._shown_start is None else self._order(self._shown_start)
-
-    @index_array.setter
-    def index_array(self, value: Any) -> None:
-        with self.lock:
-            peeks = self._schedule.peek(0).start
-            starts = (peeks, self._schedule.pass_start, self._start, self._shown_start)
-            self._orders.set_own(value, starts, self.n)
-            if self._shown_start is None:
-                self._shown_start = peeks
-        self._read_ahead.forget()
-
-    def _set_index_array(self) -> None:
-        """Draw a new order from NumPy's global state, as code that reaches into Keras' does."""
-        self.index_array = np.random.permutation(self.n) if self._shuffle else np.arange(self.n)
-
     def reset(self) -> None:
         """Let `next()` start a new pass; `fit` is not affected."""
         self.batch_index = 0
@@ -467,32 +428,7 @@ class BatchIterator(KerasLoop, keras_legacy.Iterator, ABC):  # type: ignore[misc
         images = self._make_watched(position, wanted, drawn)
         if self._saver is not None:
             self._saver.save(images, rows, rng)
-        targets = None
-        if self._followers is not None:
-            targets = follow(
-                self._followers.of(rows),
-                drawn,
-                self._settings.target_rules(),
-                data_format=self.data_format,
-                fill_mode=self._settings.fill_mode,
-                threads=self._settings.threads,
-            )
-        return Made(images, rows, targets, drawn.partners)
-
-    def _with_targets(self, made: Made) -> Any:
-        """Return a batch with its targets, and the labels and weights of its rows."""
-        given = self._label(made.images, made.rows)
-        if made.targets is None and not made.partners:
-            return given
-        images, labels, *weights = given if isinstance(given, tuple) else (given, None)
-        for partners in made.partners:
-            if not self._gives_images_as_labels():
-                labels = mix_labels(labels, partners)
-            weights = [blended_labels(np.asarray(each), partners) for each in weights]
-        if made.targets is not None:
-            size = size_of(made.images.shape[1:], self.data_format)
-            labels = given_out(self._settings, made.targets, size, labels)
-        return images if labels is None else (images, labels, *weights)
+        return Made(images, rows, self._followed(rows, drawn), drawn.partners)
 
     def _make_batch(self, position: Position, wanted: Request, drawn: Drawn) -> Array:
         """Make a batch as a whole."""
@@ -516,13 +452,3 @@ class BatchIterator(KerasLoop, keras_legacy.Iterator, ABC):  # type: ignore[misc
             )
             self._stats.add(kernel_s=perf_counter() - started)
         return batch
-
-
-def warn_of_augmented_validation(settings: Settings, subset: str | None, *, augment: bool) -> None:
-    """Warn, once a generator, that a validation subset is augmented like the rest, as in Keras."""
-    if subset == "validation" and augment and settings.augments():
-        settings.warn_once(
-            "validation",
-            "the images of subset='validation' are augmented, as in Keras; augment=False keeps "
-            "their size and standardisation, and changes nothing else",
-        )

@@ -69,15 +69,20 @@ class KerasLoop:
     _label: Any
     _make: Any
     _make_batch: Any
+    _order: Any
+    _orders: Any
     _policy: Any
     _read_ahead: Any
     _recipe: Any
     _request: Any
     _saver: Any
+    _schedule: Any
     _settings: Any
     _shuffle: bool
     _size: Any
+    _shown_start: Any
     _source: Any
+    _start: Any
     _stats: Any
     _rng: np.random.RandomState
     _stream_seed: Any
@@ -98,6 +103,29 @@ class KerasLoop:
     def _flow_index(self: Any) -> Iterator[NDArray[np.intp]]:
         """Return `index_generator`, by the name that subclasses of Keras' iterators replace."""
         return self.index_generator
+
+    @property
+    def index_array(self) -> NDArray[np.intp] | None:
+        """Rows of the pass that the last batch belongs to, in their order; None before the first.
+
+        A copy that is set takes the place of that order until the pass ends.
+        """
+        with self.lock:
+            return None if self._shown_start is None else self._order(self._shown_start)
+
+    @index_array.setter
+    def index_array(self, value: Any) -> None:
+        with self.lock:
+            peeks = self._schedule.peek(0).start
+            starts = (peeks, self._schedule.pass_start, self._start, self._shown_start)
+            self._orders.set_own(value, starts, self.n)
+            if self._shown_start is None:
+                self._shown_start = peeks
+        self._read_ahead.forget()
+
+    def _set_index_array(self) -> None:
+        """Draw a new order from NumPy's global state, as code that reaches into Keras' does."""
+        self.index_array = np.random.permutation(self.n) if self._shuffle else np.arange(self.n)
 
     @replaceable
     def _get_batches_of_transformed_samples(self, index_array: Any) -> Any:

@@ -43,13 +43,15 @@ def read_points(keypoints: Any, count: int) -> NDArray[np.float64]:
 
 def check_pairs(flip_pairs: Any) -> tuple[tuple[int, int], ...]:
     """Return pairs of point numbers, or raise an error that names the argument."""
-    pairs = tuple(tuple(pair) for pair in flip_pairs)
+    pairs = tuple(flip_pairs) if isinstance(flip_pairs, list | tuple) else (flip_pairs,)
     for pair in pairs:
-        if len(pair) != 2 or not all(isinstance(n, int | np.integer) and n >= 0 for n in pair):
+        numbers = pair if isinstance(pair, list | tuple) else ()
+        whole = all(isinstance(number, int | np.integer) and number >= 0 for number in numbers)
+        if len(numbers) != 2 or not whole:
             raise ValueError(
                 f"flip_pairs={flip_pairs!r} must be pairs of point numbers, as [(1, 2)]"
             )
-    return pairs
+    return tuple((int(left), int(right)) for left, right in pairs)
 
 
 def move_points(points: NDArray[np.float64], pull: Pull, pairs: Pairs) -> NDArray[np.float64]:

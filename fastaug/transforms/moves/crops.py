@@ -136,7 +136,7 @@ class RandomCrop(Written):
     Examples
     --------
     >>> RandomCrop(32, padding=4)
-    RandomCrop(32, padding=4)
+    RandomCrop(32, 4)
     """
 
     size: int | tuple[int, int]

@@ -55,7 +55,7 @@ class Elastic(Written):
     Examples
     --------
     >>> Elastic(alpha=120.0, sigma=8.0)
-    Elastic(120.0, sigma=8.0)
+    Elastic(120.0, 8.0)
     """
 
     alpha: float | tuple[float, float] = 50.0

@@ -47,7 +47,7 @@ class HorizontalFlip(_Flip):
     Examples
     --------
     >>> HorizontalFlip(probability=0.3)
-    HorizontalFlip(probability=0.3)
+    HorizontalFlip(0.3)
     """
 
     probability: float = 0.5

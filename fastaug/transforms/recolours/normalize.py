@@ -35,8 +35,8 @@ class Normalize(Written):
 
     Examples
     --------
-    >>> Normalize("imagenet")
-    Normalize('imagenet')
+    >>> Normalize(0.5, 0.25)
+    Normalize(0.5, 0.25)
     """
 
     mean: str | float | Sequence[float] = "imagenet"
