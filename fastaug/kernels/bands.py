@@ -43,16 +43,17 @@ def join(planes, start, count, out, place):
 
 
 @inner
-def put_planes(planes, start, count, planar, out):
-    """Put a band's planes into an image of the batch, flat; pixels are counted from `start`."""
+def put_planes(planes, base, start, count, planar, out):
+    """Put a band's planes, from `base` on, into an image, flat; pixels are counted from `start`."""
     if not planar:
-        join(planes, start, count, out, start * len(planes))
+        join(planes, base, count, out, start * len(planes))
         return
     size = out.size // len(planes)
     for channel in range(len(planes)):
         plane = planes[channel]
-        for k in range(start, start + count):
-            out[np.uintp(channel * size + k)] = encode(plane[np.uintp(k)], out)
+        for k in range(count):
+            value = plane[np.uintp(base + k)]
+            out[np.uintp(channel * size + start + k)] = encode(value, out)
 
 
 @inner

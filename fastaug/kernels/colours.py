@@ -23,6 +23,7 @@ from fastaug.kernels.pointwise import (
     scale_brightness,
     shift_channels,
 )
+from fastaug.kernels.storing import nearest_byte
 
 (
     SCALE,  # factor: v * factor
@@ -40,7 +41,6 @@ from fastaug.kernels.pointwise import (
     DROP,  # for each of up to four channels: NaN keeps it, else what it is filled with
 ) = range(SCALE_BRIGHTNESS_AS_KERAS + 1, SCALE_BRIGHTNESS_AS_KERAS + 14)
 NUMBERS = 4  # that a step takes at most
-_SUMS = 16
 
 # Shares of red, green and blue in grey (ITU-R BT.601), as in Pillow, OpenCV and torchvision.
 RED, GREEN, BLUE = 0.299, 0.587, 0.114
@@ -60,12 +60,13 @@ class Noted(NamedTuple):
     brightest: np.ndarray  # (channels,)
     means: np.ndarray  # (1,)
     tables: np.ndarray  # (channels, 256)
+    levels: np.ndarray  # uint8: a band
     curves: np.ndarray  # (k, 257): the step's own curve, for steps that have one
 
 
 @inlined
-def make_noted(channels, steps, dtype):
-    """Allocate the statistics of a thread, for images of so many steps each."""
+def make_noted(channels, steps, pixels, dtype):
+    """Allocate the statistics of a thread, for images of so many steps and bands of pixels."""
     return Noted(
         np.empty(channels, dtype),
         np.empty(channels, dtype),
@@ -75,6 +76,7 @@ def make_noted(channels, steps, dtype):
         np.empty(channels, dtype),
         np.empty(1, dtype),
         np.empty((channels, 256), dtype),
+        np.empty(pixels, np.uint8),
         np.empty((steps, 257), dtype),
     )
 
@@ -111,13 +113,6 @@ def clear(noted):
 
 
 @inner
-def level_of(value):
-    """Return the whole number from 0 to 255 that is nearest to a value."""
-    zero, half, top = np.float32(0), np.float32(0.5), np.float32(255)
-    return np.intp(min(max(value + half, zero), top))
-
-
-@inner
 def note(planes, start, stop, code, noted):
     """Add pixels of planes to the statistic that the step needs."""
     channels, count = len(planes), stop - start
@@ -125,9 +120,8 @@ def note(planes, start, stop, code, noted):
         noted.sums[0] += grey_sum(planes, start, stop)
     elif code == EQUALIZE:
         for channel in range(colours_of(channels)):
-            counts, plane = noted.counts[channel], planes[channel][start:stop]
-            for k in range(count):
-                counts[level_of(plane[np.uintp(k)])] += 1
+            put_levels(planes[channel][start:stop], count, noted.levels)
+            count_levels(noted.levels, count, noted.counts[channel])
     else:
         for channel in range(channels):
             low, high = noted.lows[channel], noted.highs[channel]
@@ -156,18 +150,32 @@ def grey_sum(planes, start, stop):
 
 @inner
 def plane_sum(plane, count):
-    """Return the sum of a plane, in eight sums side by side, which a processor does at once."""
-    sums = np.zeros(_SUMS, plane.dtype)
-    whole = count - count % _SUMS
-    for first in range(0, whole, _SUMS):
-        for lane in range(_SUMS):
-            sums[lane] += plane[np.uintp(first + lane)]
-    total = 0.0
-    for lane in range(_SUMS):
-        total += sums[lane]
-    for k in range(whole, count):
-        total += plane[np.uintp(k)]
-    return total
+    """Return the sum of a plane, in steps of 1/64: whole numbers are summed up in any order."""
+    share, half = np.float32(64), np.float32(0.5)
+    total = np.int64(0)
+    for k in range(count):
+        total += np.int32(np.float32(plane[np.uintp(k)]) * share + half)
+    return total / 64.0
+
+
+@inner
+def put_levels(plane, count, levels):
+    """Put the nearest whole numbers, from 0 to 255, into bytes."""
+    for k in range(count):
+        levels[np.uintp(k)] = nearest_byte(np.float32(plane[np.uintp(k)]))
+
+
+@inner
+def count_levels(levels, count, counts):
+    """Count bytes; neighbours are often the same, so that two tables don't wait for each other."""
+    odd = np.zeros(256, np.int64)
+    for k in range(0, count - 1, 2):
+        counts[levels[np.uintp(k)]] += 1
+        odd[levels[np.uintp(k + 1)]] += 1
+    if count % 2:
+        counts[levels[np.uintp(count - 1)]] += 1
+    for level in range(256):
+        counts[level] += odd[level]
 
 
 @inner
@@ -311,7 +319,7 @@ def change_plane(plane, count, code, numbers, channel, curve, noted):
     elif code == GAMMA:
         interpolate(plane, count, curve)
     elif code == EQUALIZE:
-        look_up(plane, count, noted.tables[channel])
+        look_up(plane, count, noted.tables[channel], noted.levels)
     elif code == DROP and not np.isnan(numbers[min(channel, NUMBERS - 1)]):
         plane[:count] = numbers[min(channel, NUMBERS - 1)]
 
@@ -327,10 +335,11 @@ def posterize(plane, count, bits):
 
 
 @inner
-def look_up(plane, count, table):
+def look_up(plane, count, table, levels):
     """Replace values by those of a table at the nearest whole number."""
+    put_levels(plane, count, levels)
     for k in range(count):
-        plane[np.uintp(k)] = table[level_of(plane[np.uintp(k)])]
+        plane[np.uintp(k)] = table[levels[np.uintp(k)]]
 
 
 @inner

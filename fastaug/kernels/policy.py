@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import prange
+from numba.core import types
+from numba.extending import overload
 
-from fastaug.kernels import lanes
-from fastaug.kernels.bands import join, put_picture, put_planes, split
+from fastaug.kernels import lanes, quads
+from fastaug.kernels.bands import put_picture, put_planes, split
 from fastaug.kernels.batch import rows_of_a_band, sample, settle, shape_of, source_shape_of
 from fastaug.kernels.colours import (
     Noted,
@@ -111,7 +113,7 @@ def make_desk(layout, program, operands, direct):
             np.empty(count, np.float64),
             np.empty(lanes.PIXELS * lanes.WIDTH, dtype),
         ),
-        make_noted(channels, program.codes.shape[1], dtype),
+        make_noted(channels, program.codes.shape[1], count, dtype),
     )
 
 
@@ -149,51 +151,108 @@ def mend_folded(source, count, shape, ys, xs, out, start):
 
 
 @inner
-def fill_beside(shape, margin, cval, ys, xs, count, out, start):
-    """Put `cval` where a pixel's coordinates are outside the picture."""
+def fill_beside(shape, width, margin, cval, straight, ys, xs, rows, out):
+    """Put `cval` where the coordinates of located rows are outside the picture.
+
+    Where they lie on `straight` lines, those inside are one run.
+    """
     channels, low = shape[2], -margin
     bottom, right = shape[0] - 1.0 + margin, shape[1] - 1.0 + margin
+    for row in range(rows):
+        begin, end = row * width, (row + 1) * width
+        if straight:
+            while begin < end and not (low <= ys[begin] <= bottom and low <= xs[begin] <= right):
+                for channel in range(channels):
+                    out[np.uintp(begin * channels + channel)] = cval
+                begin += 1
+            while begin < end and not (
+                low <= ys[end - 1] <= bottom and low <= xs[end - 1] <= right
+            ):
+                end -= 1
+                for channel in range(channels):
+                    out[np.uintp(end * channels + channel)] = cval
+            continue
+        for k in range(begin, end):
+            if not (low <= ys[k] <= bottom and low <= xs[k] <= right):
+                for channel in range(channels):
+                    out[np.uintp(k * channels + channel)] = cval
+
+
+@inner
+def gather_quads(source, taps, upper, left, shape, count, out):
+    """Fill `count` pixels as `gather` of order 1 does, in float32; `out` is four numbers longer."""
+    height, width, channels = shape
+    right, down = channels if width > 1 else 0, width * channels if height > 1 else 0
     for k in range(count):
-        if not (low <= ys[k] <= bottom and low <= xs[k] <= right):
-            for channel in range(channels):
-                out[np.uintp(start + k * channels + channel)] = cval
+        tap = np.intp(taps[np.uintp(k)])
+        far = quads.spread(np.float32(1.0 - left[np.uintp(k)]))
+        lower = quads.spread(np.float32(1.0 - upper[np.uintp(k)]))
+        above, below = quads.load(source, tap), quads.load(source, tap + down)
+        above = above + (quads.load(source, tap + right) - above) * far
+        below = below + (quads.load(source, tap + down + right) - below) * far
+        quads.store(above + (below - above) * lower, out, k * channels)
+
+
+def in_quads(source, taps, upper, left, shape, count, out):
+    """Fill pixels in float32, and tell whether that was done; only float32 can."""
+    gather_quads(source, taps, upper, left, shape, count, out)
+    return True
+
+
+@overload(in_quads, inline="always")
+def _in_quads(source, taps, upper, left, shape, count, out):
+    if source.dtype != types.float32:
+        return lambda source, taps, upper, left, shape, count, out: False
+
+    def run(source, taps, upper, left, shape, count, out):
+        gather_quads(source, taps, upper, left, shape, count, out)
+        return True
+
+    return run
 
 
 @inlined
-def warp_band(source, shape, i, program, size, scalar, band, out, start, first, last):
+def warp_band(source, shape, i, program, size, scalar, band, out, first, last):
     """Fill rows with the source seen through the pull matrix, and offsets."""
     ys, xs, taps, upper, left, edge = band
     width, order, fill_mode = size[1], program.order, program.fill_mode
     count = (last - first) * width
     flips = program.flips[i, 0], program.flips[i, 1]
     pull = program.matrices[i]
-    projective = locate(pull, flips, size, ys, xs, first, last)
+    bent = locate(pull, flips, size, ys, xs, first, last)
     if len(program.offsets):
         add_offsets(program.offsets[i], flips, size, ys, xs, first, last)
-        projective = True
+        bent = True
     if fill_mode != CONSTANT and fill_mode != NEAREST:  # noqa: PLR1714
-        fold_outside(shape, width, fill_mode, projective, ys, xs, last - first)
+        fold_outside(shape, width, fill_mode, bent, ys, xs, last - first)
     if scalar:
-        gather_any(source, shape, ys, xs, count, order, fill_mode <= NEAREST, out, start)
+        gather_any(source, shape, ys, xs, count, order, fill_mode <= NEAREST, out, 0)
     else:
         if order == 0:
             nearest_offsets(count, shape, ys, xs, taps)
         else:
             linear_offsets(count, shape, ys, xs, taps, upper, left)
-        gather(source, taps, upper, left, order, shape, count, edge, out, start)
+        # Keras' warps have the bits of float64.
+        done = False
+        if order == 1 and program.margin > 0.0:
+            done = in_quads(source, taps, upper, left, shape, count, out)
+        if not done:
+            gather(source, taps, upper, left, order, shape, count, edge, out, 0)
         if fill_mode != CONSTANT and fill_mode != NEAREST and order == 1:  # noqa: PLR1714
-            mend_folded(source, count, shape, ys, xs, out, start)
+            mend_folded(source, count, shape, ys, xs, out, 0)
     if fill_mode == CONSTANT:
-        fill_beside(shape, program.margin, program.cval, ys, xs, count, out, start)
+        rows = last - first
+        fill_beside(shape, width, program.margin, program.cval, not bent, ys, xs, rows, out)
 
 
 @inlined
-def fetch(image, shape, i, program, layout, scalar, desk, needed, out, start, first, last):
-    """Fill rows of `out`, flat, from `start` on, with the picture as it is after all moves."""
+def fetch(image, shape, i, program, layout, scalar, desk, numbers, needed, first, last):
+    """Fill the desk's picture with rows as they are after all moves."""
+    out, start = desk.picture, 0
     size, planar = (layout.height, layout.width), layout.planar
     way, source = program.ways[i], image.reshape(-1)
     if way == WARP:
-        warp_band(desk.source, shape, i, program, size, scalar, desk.band, out, start, first, last)
+        warp_band(desk.source, shape, i, program, size, scalar, desk.band, out, first, last)
     elif way == RESAMPLE:
         cval, width = program.cval, layout.width
         line, pixels = desk.line, desk.pixels
@@ -204,6 +263,7 @@ def fetch(image, shape, i, program, layout, scalar, desk, needed, out, start, fi
             planar,
             rows,
             cols,
+            numbers,
             needed,
             width,
             scalar,
@@ -228,37 +288,36 @@ def fetch(image, shape, i, program, layout, scalar, desk, needed, out, start, fi
 
 @inlined
 def set_up(image, i, program, layout, scalar, desk):
-    """Get ready to fetch: return the shape of what is fetched from, and the columns it needs."""
+    """Get ready to fetch: return the shape of the source, numbers of taps, and columns needed."""
     shape = source_shape_of(layout)
     way = program.ways[i]
     height, width = layout.source_height, layout.source_width
-    needed = 0, width
+    numbers, needed = (1, 1), (0, width)
     if way == RESAMPLE:
         pull, clamps = program.matrices[i], program.fill_mode == NEAREST
         flips, antialias = program.flips[i], program.antialias
-        find_taps(
+        rows = find_taps(
             pull[0, 2], pull[0, 0], flips[0], layout.height, height, antialias, clamps, desk.rows
         )
-        find_taps(
+        cols = find_taps(
             pull[1, 2], pull[1, 1], flips[1], layout.width, width, antialias, clamps, desk.cols
         )
-        needed = columns_needed(desk.cols, layout.width)
+        numbers, needed = (rows, cols), columns_needed(desk.cols, layout.width, cols)
     elif way == WARP:
         tall, wide = program.reduced[i, 0], program.reduced[i, 1]
         if tall == height and wide == width:
-            copy_rows(
-                image, (False, False), shape, layout.planar, desk.source, 0, layout.source_height
-            )
+            copy_rows(image, (False, False), shape, layout.planar, desk.source, 0, height)
         else:
             step_y, step_x = height / tall, width / wide
-            find_taps((step_y - 1) / 2, step_y, False, tall, height, True, True, desk.rows)
-            find_taps((step_x - 1) / 2, step_x, False, wide, width, True, True, desk.cols)
+            rows = find_taps((step_y - 1) / 2, step_y, False, tall, height, True, True, desk.rows)
+            cols = find_taps((step_x - 1) / 2, step_x, False, wide, width, True, True, desk.cols)
             resample_rows(
                 image.reshape(-1),
                 shape,
                 layout.planar,
                 desk.rows,
                 desk.cols,
+                (rows, cols),
                 needed,
                 wide,
                 scalar,
@@ -271,7 +330,7 @@ def set_up(image, i, program, layout, scalar, desk):
                 tall,
             )
             shape = tall, wide, layout.channels
-    return shape, needed
+    return shape, numbers, needed
 
 
 @inner
@@ -303,24 +362,25 @@ def change_band(codes, numbers, begin, end, planes, start, stop, noted):
 
 
 @inlined
-def put_band(layout, finish, desk, coloured, values, out, first, last):
-    """Put finished rows into the batch: from the planes, from the band, or where they are.
+def put_band(layout, finish, desk, coloured, base, values, out, first, last):
+    """Put finished rows into the batch: from the planes, where they begin at `base`, or the band.
 
     Where the last steps need a statistic of the image, rows are left in `values`.
     """
     width, channels, planar = layout.width, layout.channels, layout.planar
     start, count, target = first * width, (last - first) * width, out.reshape(-1)
-    sampled, direct = is_sampled(finish), is_direct(values, out, planar)
     if is_idle(finish):
         if coloured:
-            put_planes(desk.planes, start, count, planar, target)
-        elif not direct:
+            put_planes(desk.planes, base, start, count, planar, target)
+        else:
             put_picture(desk.picture, channels, start, count, planar, target)
         return
     if coloured:
-        join(desk.planes, start, count, values, start * channels)
+        put_planes(desk.planes, base, start, count, False, values)
+    else:
+        put_picture(desk.picture, channels, start, count, False, values)
     settle(layout, finish, desk.sums, values, first, last)
-    if not direct and not sampled:
+    if not is_direct(values, out, planar) and not is_sampled(finish):
         store_rows(values, shape_of(layout), planar, out, first, last)
 
 
@@ -343,44 +403,27 @@ def make_image(image, i, program, layout, finish, scalar, desk, out):
     size, direct = rows_of_a_band(layout), is_direct(desk.source, out, layout.planar)
     values = choose_place(direct, desk.values, out)
     codes, numbers = program.codes[i], program.numbers[i]
-    shape, needed = set_up(image, i, program, layout, scalar, desk)
+    shape, taps, needed = set_up(image, i, program, layout, scalar, desk)
     coloured = is_coloured(codes)
-    # Straight to where it is wanted, if no step is done to it.
-    straight = not coloured and (direct or not is_idle(finish))
-    picture = values if straight else desk.picture
     draw_curves(codes, numbers, desk.noted)
     begin, end = 0, next_statistic(codes, 0) if coloured else len(codes)
-    fetched = False
+    fetched, once = False, end == len(codes)
     while True:
         if end < len(codes):
             clear(desk.noted)
         for first in range(0, height, size):
             last = min(first + size, height)
-            start, count = first * width, (last - first) * width
+            count = (last - first) * width
+            # A band that is finished at once is always in the same place, in the cache.
+            base = 0 if once else first * width
             if not fetched:
-                place = start * channels if straight else 0
-                fetch(
-                    image,
-                    shape,
-                    i,
-                    program,
-                    layout,
-                    scalar,
-                    desk,
-                    needed,
-                    picture,
-                    place,
-                    first,
-                    last,
-                )
+                fetch(image, shape, i, program, layout, scalar, desk, taps, needed, first, last)
                 if coloured:
-                    split(picture, count, desk.planes, start)
+                    split(desk.picture, count, desk.planes, base)
             if coloured:
-                change_band(
-                    codes, numbers, begin, end, desk.planes, start, start + count, desk.noted
-                )
+                change_band(codes, numbers, begin, end, desk.planes, base, base + count, desk.noted)
             if end == len(codes):
-                put_band(layout, finish, desk, coloured, values, out, first, last)
+                put_band(layout, finish, desk, coloured, base, values, out, first, last)
         fetched = True
         if end == len(codes):
             break

@@ -79,6 +79,18 @@ def _multiply(_, left, right):
     return _QUAD(_QUAD, _QUAD), lambda _context, builder, _, pair: builder.fmul(*pair)
 
 
+@intrinsic
+def _subtract(_, left, right):
+    return _QUAD(_QUAD, _QUAD), lambda _context, builder, _, pair: builder.fsub(*pair)
+
+
+@overload(operator.sub)
+def _overload_subtract(left, right):
+    if left is _QUAD and right is _QUAD:
+        return lambda left, right: _subtract(left, right)  # noqa: PLW0108 - likewise
+    return None
+
+
 @overload(operator.add)
 def _overload_add(left, right):
     if left is _QUAD and right is _QUAD:

@@ -20,21 +20,21 @@ class Taps(NamedTuple):
     """Which pixels of an axis make each pixel of the output, and their weights."""
 
     starts: np.ndarray  # (n,) int64
-    counts: np.ndarray  # (n,) int64: 0 for a pixel that lies outside
-    weights: np.ndarray  # (n, most) float32
+    outside: np.ndarray  # (n,) bool: those that show nothing of the source
+    weights: np.ndarray  # (n, most) float32: the same number for all, 0 where there are fewer
 
 
 @inlined
 def make_taps(count, most):
     """Allocate taps for so many pixels."""
     return Taps(
-        np.empty(count, np.int64), np.empty(count, np.int64), np.empty((count, most), np.float32)
+        np.empty(count, np.int64), np.empty(count, np.bool_), np.empty((count, most), np.float32)
     )
 
 
 @inner
 def find_taps(first, step, flipped, count, length, antialias, clamps, taps):
-    """Find the taps of `count` pixels of an axis.
+    """Find the taps of `count` pixels of an axis; return how many each of them has.
 
     Parameters
     ----------
@@ -49,37 +49,38 @@ def find_taps(first, step, flipped, count, length, antialias, clamps, taps):
     clamps
         Whether pixels outside show the edge.
     """
-    starts, counts, weights = taps
+    starts, outside, weights = taps
     spread = max(abs(step), 1.0) if antialias else 1.0
+    # Where all pixels lie on one of the source, it is the only tap.
+    whole = step == 1.0 and first == np.floor(first)
+    number = 1 if whole else min(length, int(np.ceil(2.0 * spread)) + (0 if spread == 1.0 else 1))
     for k in range(count):
         place = first + step * (count - 1 - k if flipped else k)
         if clamps:
             place = min(max(place, 0.0), length - 1.0)
-        if not (-0.5 <= place <= length - 0.5):
-            starts[k], counts[k] = 0, 0
-            continue
+        outside[k] = not (-0.5 <= place <= length - 0.5)
+        place = min(max(place, -0.5), length - 0.5)
         begin = max(0, int(np.floor(place - spread + 1.0)))
-        end = min(length, int(np.floor(place + spread + 1.0)))
-        end = max(end, begin + 1)
+        if whole:
+            begin = int(place)
+        starts[k] = begin = min(begin, length - number)
         total = 0.0
-        for tap in range(begin, end):
-            weight = max(0.0, 1.0 - abs(tap - place) / spread)
-            weights[k, tap - begin] = weight
+        for tap in range(number):
+            weight = 1.0 if whole else max(0.0, 1.0 - abs(begin + tap - place) / spread)
+            weights[k, tap] = weight
             total += weight
-        for tap in range(end - begin):
-            weights[k, tap] = weights[k, tap] / total if total > 0 else 1.0 / (end - begin)
-        starts[k], counts[k] = begin, end - begin
+        for tap in range(number):
+            weights[k, tap] /= total
+    return number
 
 
 @inner
-def columns_needed(cols, count):
+def columns_needed(cols, count, number):
     """Return from which column of the source to which the taps reach."""
-    low, high = 2**62, 0
+    low, high = cols.starts[0], cols.starts[0]
     for k in range(count):
-        if cols.counts[k]:
-            low = min(low, cols.starts[k])
-            high = max(high, cols.starts[k] + cols.counts[k])
-    return min(low, high), high
+        low, high = min(low, cols.starts[k]), max(high, cols.starts[k])
+    return low, high + number
 
 
 @inner
@@ -110,32 +111,59 @@ def blend_rows(source, shape, planar, start, count, weights, first, last, out):
 
 
 @inner
-def blend_columns(line, channels, cols, count, cval, out):
+def blend_columns(line, channels, cols, number, count, out):
     """Blend the pixels of a row of float32 into `count` pixels of `out`, pixel by pixel."""
     for k in range(count):
         place, begin = k * channels, cols.starts[k] * channels
         for channel in range(channels):
             value = np.float32(0)
-            for tap in range(cols.counts[k]):
+            for tap in range(number):
                 value += cols.weights[k, tap] * line[np.uintp(begin + tap * channels + channel)]
-            out[np.uintp(place + channel)] = value if cols.counts[k] else cval
+            out[np.uintp(place + channel)] = value
 
 
 @inner
-def blend_quads(line, channels, cols, count, cval, out):
+def near(line, begin, tap, channels, weights, k):
+    """Return a tap of a pixel, times its weight."""
+    weight = quads.spread(weights[np.uintp(k), np.uintp(tap)])
+    return quads.load(line, begin + tap * channels) * weight
+
+
+@inner
+def blend_quads(line, channels, cols, number, count, out):
     """Do the same for up to four channels; `line` and `out` are four numbers longer."""
-    starts, counts, weights = cols
+    starts, weights = cols.starts, cols.weights
+    if number == 2:  # without a loop a pixel takes half the time
+        for k in range(count):
+            begin = starts[np.uintp(k)] * channels
+            value = near(line, begin, 0, channels, weights, k)
+            value = value + near(line, begin, 1, channels, weights, k)
+            quads.store(value, out, k * channels)
+        return
+    if number == 4:
+        for k in range(count):
+            begin = starts[np.uintp(k)] * channels
+            value = near(line, begin, 0, channels, weights, k)
+            other = near(line, begin, 1, channels, weights, k)
+            value = value + near(line, begin, 2, channels, weights, k)
+            other = other + near(line, begin, 3, channels, weights, k)
+            quads.store(value + other, out, k * channels)
+        return
     for k in range(count):
-        begin, taps = starts[k] * channels, counts[k]
-        if taps == 0:
+        begin = starts[np.uintp(k)] * channels
+        value = near(line, begin, 0, channels, weights, k)
+        for tap in range(1, number):
+            value = value + near(line, begin, tap, channels, weights, k)
+        quads.store(value, out, k * channels)
+
+
+@inner
+def fill_row(cols, channels, count, cval, out):
+    """Put `cval` where pixels of a row show nothing of the source."""
+    for k in range(count):
+        if cols.outside[np.uintp(k)]:
             for channel in range(channels):
                 out[np.uintp(k * channels + channel)] = cval
-            continue
-        value = quads.load(line, begin) * quads.spread(weights[k, 0])
-        for tap in range(1, taps):
-            near = quads.load(line, begin + tap * channels)
-            value = value + near * quads.spread(weights[k, tap])
-        quads.store(value, out, k * channels)
 
 
 @inlined
@@ -145,6 +173,7 @@ def resample_rows(
     planar,
     rows,
     cols,
+    numbers,
     needed,
     width,
     scalar,
@@ -162,8 +191,8 @@ def resample_rows(
     ----------
     source, shape, planar
         Flat, as it lies in memory; its height, width and channels; whether channels come first.
-    rows, cols, needed
-        The `Taps` of the axes, and the columns of the source that they reach.
+    rows, cols, numbers, needed
+        The `Taps` of the axes, how many a pixel has, and the columns of the source that they reach.
     scalar
         Whether to do without vector registers: more than four channels, or no compiler.
     cval
@@ -174,21 +203,21 @@ def resample_rows(
         Flat, and where in it the first row begins.
     """
     channels = shape[2]
+    begin, end = needed
     for row in range(first, last):
-        if rows.counts[row] == 0:
+        if rows.outside[row]:
             for k in range(width * channels):
-                out[np.uintp(start + k)] = cval
-            start += width * channels
-            continue
-        weights = rows.weights[row]
-        begin, end = needed
-        blend_rows(
-            source, shape, planar, rows.starts[row], rows.counts[row], weights, begin, end, line
-        )
-        if scalar:
-            blend_columns(line, channels, cols, width, cval, pixels)
+                pixels[np.uintp(k)] = cval
         else:
-            blend_quads(line, channels, cols, width, cval, pixels)
+            weights = rows.weights[row]
+            blend_rows(
+                source, shape, planar, rows.starts[row], numbers[0], weights, begin, end, line
+            )
+            if scalar:
+                blend_columns(line, channels, cols, numbers[1], width, pixels)
+            else:
+                blend_quads(line, channels, cols, numbers[1], width, pixels)
+            fill_row(cols, channels, width, cval, pixels)
         for k in range(width * channels):
             out[np.uintp(start + k)] = pixels[np.uintp(k)]
         start += width * channels
