@@ -1,1 +1,0 @@
-"""Transforms that need neighbours, noise or rectangles: a pass of their own."""
