@@ -56,7 +56,17 @@ def between(position, scale, side):
 
 
 @inner
-def resample(source, step, scale_y, scale_x, mixed, cols, parts, out):
+def stretch_row(source, row, cols, parts, stretched):
+    """Interpolate along a row of the source."""
+    real = stretched.dtype.type
+    for k in range(len(stretched)):
+        value = real(source[row, np.uintp(cols[0, np.uintp(k)])])
+        more = real(source[row, np.uintp(cols[1, np.uintp(k)])]) - value
+        stretched[np.uintp(k)] = value + parts[np.uintp(k)] * more
+
+
+@inner
+def resample(source, step, scale_y, scale_x, memory, out):
     """Fill `out` (any height, any width * step) by bilinear interpolation.
 
     Parameters
@@ -65,25 +75,34 @@ def resample(source, step, scale_y, scale_x, mixed, cols, parts, out):
         (height, width * step).
     scale_y, scale_x
         How far apart pixels of `out` lie in the source.
-    mixed, cols, parts
-        Memory for a row of the source or of `out`, whichever is longer; indices for `cols`.
+    memory
+        (2, length) int32, and (length,) three times in the dtype of the computation, for a row of
+        `out`; they may be longer.
     """
-    real = mixed.dtype.type
-    height, width = source.shape[0], source.shape[1] // step
-    for col in range(out.shape[1] // step):
-        first, second, part = between(col, scale_x, width)
-        cols[col, 0], cols[col, 1], parts[col] = first * step, second * step, real(part)
+    height, width, length = source.shape[0], source.shape[1] // step, out.shape[1]
+    cols, parts, even, odd = memory[0], memory[1], memory[2][:length], memory[3][:length]
+    real = parts.dtype.type
+    for k in range(length):
+        first, second, part = between(k // step, scale_x, width)
+        cols[0, k], cols[1, k] = first * step + k % step, second * step + k % step
+        parts[k] = real(part)
+    # Of the two source rows around a row one is even, one odd.  Each stays while it is needed.
+    held_even, held_odd = -1, -1
     for row in range(len(out)):
         first, second, part = between(row, scale_y, height)
-        weight = real(part)
-        for k in range(width * step):
-            value = real(source[first, k])
-            mixed[k] = value + weight * (real(source[second, k]) - value)
-        for col in range(out.shape[1] // step):
-            for channel in range(step):
-                value = mixed[cols[col, 0] + channel]
-                more = mixed[cols[col, 1] + channel] - value
-                out[row, col * step + channel] = within(value + parts[col] * more, out)
+        for needed in (first, second):
+            if needed % 2 == 0 and held_even != needed:
+                stretch_row(source, needed, cols, parts, even)
+                held_even = needed
+            if needed % 2 == 1 and held_odd != needed:
+                stretch_row(source, needed, cols, parts, odd)
+                held_odd = needed
+        above, weight = even if first % 2 == 0 else odd, real(part)
+        below = even if second % 2 == 0 else odd
+        for k in range(length):
+            value = above[np.uintp(k)]
+            value += weight * (below[np.uintp(k)] - value)
+            out[row, np.uintp(k)] = within(value, out)
 
 
 @parallel
@@ -111,23 +130,19 @@ def soften_images(planes, step, rows, scales, work, threads):
     height, length = planes.shape[2:]
     width = length // step
     for share in prange(threads):
-        mixed = np.empty(length, work.dtype)
-        cols, parts = np.empty((width, 2), np.intp), np.empty(width, work.dtype)
+        memory = (
+            np.empty((2, length), np.int32),
+            np.empty(length, work.dtype),
+            np.empty(length, work.dtype),
+            np.empty(length, work.dtype),
+        )
         for j in range(len(rows) * share // threads, len(rows) * (share + 1) // threads):
             scale = scales[rows[j]]
             small_height, small_width = small_side(height, scale), small_side(width, scale)
             count = small_height * small_width * step
             small = work[share, :count].reshape(small_height, small_width * step)
+            back_y, back_x = small_height / height, small_width / width
             for p in range(planes.shape[1]):
                 plane = planes[rows[j], p]
-                resample(plane, step, 1 / scale, 1 / scale, mixed, cols, parts, small)
-                resample(
-                    small,
-                    step,
-                    small_height / height,
-                    small_width / width,
-                    mixed,
-                    cols,
-                    parts,
-                    plane,
-                )
+                resample(plane, step, 1 / scale, 1 / scale, memory, small)
+                resample(small, step, back_y, back_x, memory, plane)

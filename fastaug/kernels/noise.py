@@ -146,6 +146,10 @@ def add_row(values, noise, p, parts, mean, deviation):
         for k in range(len(values)):
             more = mean + deviation * noise[np.uintp(k)]
             values[np.uintp(k)] = clipped(values[np.uintp(k)] + more, values)
+    elif parts == 3:  # a step that the compiler knows: twice as fast
+        for k in range(len(values)):
+            more = mean + deviation * noise[np.uintp(k * 3 + p)]
+            values[np.uintp(k)] = clipped(values[np.uintp(k)] + more, values)
     else:
         for k in range(len(values)):
             more = mean + deviation * noise[np.uintp(k * parts + p)]

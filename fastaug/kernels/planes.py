@@ -51,30 +51,28 @@ def copy_padded(plane, step, margin, padded):
 
 
 def clipped(value, like):
-    """Convert a number for an array of values from 0 to 255; uint8 is rounded to nearest."""
+    """Convert a number for an array of values from 0 to 255; uint8 is rounded, halves to even."""
     value = min(max(value, 0), 255)
-    return np.uint8(value + 0.5) if like.dtype == np.uint8 else value
+    return np.uint8(np.rint(value)) if like.dtype == np.uint8 else value
 
 
 @overload(clipped)
 def _clipped(value, like):
     if like.dtype == types.uint8:
-        # Through int32, which vector units convert to; halves round up.
+        # Through int32, which vector units convert to.
         return lambda value, like: np.uint8(
-            np.int32(
-                min(max(value, np.float32(0)), np.float32(255)) + np.float32(0.5)
-            )
+            np.int32(np.rint(min(max(value, np.float32(0)), np.float32(255))))
         )
     return lambda value, like: min(max(value, like.dtype.type(0)), like.dtype.type(255))
 
 
 def within(value, like):
     """Convert a number that is from 0 to 255 already, give or take a rounding error."""
-    return np.uint8(value + 0.5) if like.dtype == np.uint8 else value
+    return np.uint8(np.rint(value)) if like.dtype == np.uint8 else value
 
 
 @overload(within)
 def _within(value, like):
     if like.dtype == types.uint8:
-        return lambda value, like: np.uint8(np.int32(value + np.float32(0.5)))
+        return lambda value, like: np.uint8(np.int32(np.rint(value)))
     return lambda value, like: value

@@ -65,13 +65,13 @@ class Erase:
     >>> transform = Erase(value=9)
     >>> numbers = transform.draw(np.random.default_rng(3), 1, (4, 6))
     >>> transform.holes(numbers, (4, 6))
-    array([[[1, 3, 3, 4]]])
+    array([[[1, 0, 3, 1]]])
     >>> images = np.zeros((1, 4, 6, 1), np.uint8)
     >>> transform.apply(images, numbers, np.arange(1))
     >>> images[0, :, :, 0]
     array([[0, 0, 0, 0, 0, 0],
-           [0, 0, 0, 9, 0, 0],
-           [0, 0, 0, 9, 0, 0],
+           [9, 0, 0, 0, 0, 0],
+           [9, 0, 0, 0, 0, 0],
            [0, 0, 0, 0, 0, 0]], dtype=uint8)
     """
 
@@ -150,8 +150,8 @@ class CoarseDropout:
     >>> import numpy as np
     >>> transform = CoarseDropout(2, hole_height_range=(1, 2), hole_width_range=(0.25, 0.5))
     >>> transform.holes(transform.draw(np.random.default_rng(0), 1, (8, 8)), (8, 8))
-    array([[[0, 0, 1, 2],
-            [4, 5, 6, 8]]])
+    array([[[6, 6, 7, 8],
+            [3, 5, 5, 8]]])
     """
 
     num_holes_range: int | tuple[int, int] = (1, 2)
@@ -236,11 +236,11 @@ class GridMask:
     >>> transform.apply(images, transform.draw(np.random.default_rng(0), 1, (6, 8)), np.arange(1))
     >>> images[0, :, :, 0]
     array([[1, 1, 1, 1, 1, 1, 1, 1],
-           [0, 1, 1, 0, 0, 1, 1, 0],
-           [0, 1, 1, 0, 0, 1, 1, 0],
+           [0, 0, 1, 1, 0, 0, 1, 1],
+           [0, 0, 1, 1, 0, 0, 1, 1],
            [1, 1, 1, 1, 1, 1, 1, 1],
            [1, 1, 1, 1, 1, 1, 1, 1],
-           [0, 1, 1, 0, 0, 1, 1, 0]], dtype=uint8)
+           [0, 0, 1, 1, 0, 0, 1, 1]], dtype=uint8)
     """
 
     ratio: float = 0.6
