@@ -32,7 +32,7 @@ def fill_levels(image, step, first, weights, levels):
             total = np.float32(0)
             for m in range(len(weights)):
                 total += weights[m] * np.float32(value_of(image, step, first + m, row, col))
-            levels[row, col] = np.uint8(np.int32(total + np.float32(0.5)))
+            levels[row, col] = within(total, levels)
 
 
 @inner
