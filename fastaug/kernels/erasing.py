@@ -3,6 +3,8 @@
 See `planes` for the layout of a batch.
 """
 
+# ruff: noqa: ARG001, ARG005 - Numba takes types from these signatures
+
 from __future__ import annotations
 
 import numpy as np
@@ -27,9 +29,7 @@ def uniform_value(bits, like):
 def _uniform_value(bits, like):
     if like.dtype == types.uint8:
         return lambda bits, like: np.uint8(bits >> np.uint32(24))
-    return lambda bits, like: like.dtype.type(bits >> np.uint32(8)) * like.dtype.type(
-        255 / 2.0**24
-    )
+    return lambda bits, like: like.dtype.type(bits >> np.uint32(8)) * like.dtype.type(255 / 2.0**24)
 
 
 @inner

@@ -110,7 +110,7 @@ def logarithm(value):
 
 
 @parallel
-def add_normal_noise(planes, step, rows, seeds, mean, deviations, threads):
+def add_normal_noise(planes, step, rows, seeds, mean, deviations, threads):  # noqa: ARG001
     """Add noise of the normal distribution to the chosen images; the result is cut to [0, 255].
 
     Parameters

@@ -5,6 +5,8 @@ plane an image, of rows with interleaved channels; or, with channels first, a pl
 `step` is the distance from a value to the same channel of the next pixel: channels, or 1.
 """
 
+# ruff: noqa: ARG001, ARG005 - Numba takes types from these signatures
+
 from __future__ import annotations
 
 import numpy as np

@@ -157,7 +157,8 @@ def downscaled(image, transform, scale):
         else:
             at = (at + 0.5) * ratio - 0.5
             image = each_channel(
-                image, lambda plane, at=at: ndimage.map_coordinates(plane, at, mode="nearest", order=1)
+                image,
+                lambda plane, at=at: ndimage.map_coordinates(plane, at, mode="nearest", order=1),
             )
     return image
 

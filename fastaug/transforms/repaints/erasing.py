@@ -92,9 +92,7 @@ class Erase:
         """Draw a rectangle for each image: the first that is smaller than the image, of ten."""
         height, width = size
         uniform = rng.random((count, 1 + 4 * _ATTEMPTS))
-        area, ratio, down, right = np.moveaxis(
-            uniform[:, 1:].reshape(count, _ATTEMPTS, 4), -1, 0
-        )
+        area, ratio, down, right = np.moveaxis(uniform[:, 1:].reshape(count, _ATTEMPTS, 4), -1, 0)
         areas = between(area, self.scale) * height * width
         ratios = np.exp(between(ratio, tuple(np.log(bounds(self.ratio)))))
         heights = np.rint(np.sqrt(areas * ratios)).astype(np.int64)

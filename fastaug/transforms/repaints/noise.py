@@ -53,7 +53,8 @@ class GaussianNoise:
     >>> import numpy as np
     >>> transform = GaussianNoise(sigma=0.1)
     >>> images = np.full((1, 100, 100, 3), 128, np.uint8)
-    >>> transform.apply(images, transform.draw(np.random.default_rng(0), 1, (100, 100)), np.arange(1))
+    >>> numbers = transform.draw(np.random.default_rng(0), 1, (100, 100))
+    >>> transform.apply(images, numbers, np.arange(1))
     >>> round(float(images.std()))
     26
     """
@@ -121,7 +122,8 @@ class SaltAndPepper:
     >>> import numpy as np
     >>> transform = SaltAndPepper(amount=0.5, salt_vs_pepper=0.2)
     >>> images = np.full((1, 100, 100, 3), 128, np.uint8)
-    >>> transform.apply(images, transform.draw(np.random.default_rng(0), 1, (100, 100)), np.arange(1))
+    >>> numbers = transform.draw(np.random.default_rng(0), 1, (100, 100))
+    >>> transform.apply(images, numbers, np.arange(1))
     >>> [round(float(np.mean(images == value)), 1) for value in (0, 128, 255)]
     [0.4, 0.5, 0.1]
     """

@@ -22,7 +22,7 @@ def check_range(
     ValueError
         If a number is out of range, or the first of a pair is larger than the second.
     """
-    pair = (value, value) if np.isscalar(value) else check_pair(name, value)
+    pair: tuple[Any, Any] = (value, value) if np.isscalar(value) else check_pair(name, value)
     for number in pair:
         if whole:
             check_integer(name, number, minimum=int(minimum))
