@@ -22,7 +22,9 @@ COLOUR, MEAN, NOISE = range(3)
 
 def uniform_value(bits, like):
     """Return a value from 0 to 255, of random bits."""
-    return np.uint8(bits >> 24) if like.dtype == np.uint8 else bits / 2.0**32 * 255.0
+    if like.dtype == np.uint8:
+        return np.uint8(bits >> 24)
+    return like.dtype.type(bits >> 8) * like.dtype.type(255 / 2.0**24)
 
 
 @overload(uniform_value)

@@ -1,7 +1,8 @@
 """Noise that is a function of (seed, row, place in the row): the same for any number of threads.
 
 Numbers come from hashes of counters, in loops that LLVM vectorises.  A row's noise is that of
-interleaved channels, in either layout of the batch: see `planes`.
+interleaved channels, in either layout of the batch: see `planes`.  Products overflow on purpose;
+without a compiler NumPy warns of that.
 """
 
 from __future__ import annotations
