@@ -1,6 +1,6 @@
 """Contrast limited adaptive histogram equalisation.
 
-The numbers are OpenCV's (4.13, `cv::CLAHE`): the size of tiles, how a histogram is clipped, float32
+The numbers are OpenCV's (5.0, `cv::CLAHE`): the size of tiles, how a histogram is clipped, float32
 for the interpolation.  See `planes` for the layout of a batch.
 """
 

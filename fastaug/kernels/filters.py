@@ -8,9 +8,23 @@ from __future__ import annotations
 
 import numpy as np
 from numba import prange
+from numba.core import types
+from numba.extending import overload
 
 from fastaug.kernels.launch import inner, parallel
 from fastaug.kernels.planes import clipped, copy_padded, reflect, within
+
+
+def added(first, second, real):
+    """Return the sum of two values, as a float."""
+    return real(first) + real(second)
+
+
+@overload(added)
+def _added(first, second, real):  # noqa: ARG001 - Numba takes types from it
+    if isinstance(first, types.Integer):  # one conversion instead of two
+        return lambda first, second, real: real(np.int32(np.int32(first) + np.int32(second)))
+    return lambda first, second, real: real(first) + real(second)
 
 
 @inner
@@ -33,9 +47,9 @@ def weigh(source, centre, near, far, weights, sums):
     for k in range(len(sums)):
         sums[np.uintp(k)] = (
             own * real(source[np.uintp(centre + k)])
-            + beside * (real(source[np.uintp(before + k)]) + real(source[np.uintp(after + k)]))
+            + beside * added(source[np.uintp(before + k)], source[np.uintp(after + k)], real)
             + beyond
-            * (real(source[np.uintp(far_before + k)]) + real(source[np.uintp(far_after + k)]))
+            * added(source[np.uintp(far_before + k)], source[np.uintp(far_after + k)], real)
         )
 
 
@@ -47,11 +61,9 @@ def weigh_more(source, near, far, weights, sums):
     before, after = near
     far_before, far_after = far
     for k in range(len(sums)):
-        sums[np.uintp(k)] += beside * (
-            real(source[np.uintp(before + k)]) + real(source[np.uintp(after + k)])
-        ) + beyond * (
-            real(source[np.uintp(far_before + k)]) + real(source[np.uintp(far_after + k)])
-        )
+        sums[np.uintp(k)] += beside * added(
+            source[np.uintp(before + k)], source[np.uintp(after + k)], real
+        ) + beyond * added(source[np.uintp(far_before + k)], source[np.uintp(far_after + k)], real)
 
 
 @inner
@@ -96,17 +108,25 @@ def blur_cols(source, margin, step, weights, sums):
 
 
 @inner
-def blur_plane(plane, step, row_weights, col_weights, padded, wide_sums, sums):
+def blur_plane(plane, step, row_weights, col_weights, margin, padded, wide_sums, sums):
     """Blur a plane in place: down the rows first, then along each row."""
     height, length = plane.shape
-    radius = len(col_weights) - 1
-    copy_padded(plane, step, radius, padded)
+    copy_padded(plane, step, margin, padded)
     wide = len(wide_sums)
     for row in range(height):
         blur_rows(padded, row, height, wide, row_weights, wide_sums)
-        blur_cols(wide_sums, radius * step, step, col_weights, sums)
+        blur_cols(wide_sums, margin * step, step, col_weights, sums)
         for k in range(length):
             plane[row, np.uintp(k)] = within(sums[np.uintp(k)], plane)
+
+
+@inner
+def trimmed(weights):
+    """Return the weights up to the last one that is not 0."""
+    count = len(weights)
+    while count > 1 and weights[count - 1] == 0:
+        count -= 1
+    return weights[:count]
 
 
 @inner
@@ -193,22 +213,23 @@ def blur_images(planes, step, rows, row_weights, col_weights, threads):
         (m,) intp: which of the images.
     row_weights, col_weights
         (n, radius + 1) down and along: the weight of the centre, then those of the pairs at the
-        distance 1, 2 ...; in the dtype of the computation.  A pixel's weights sum up to 1.
+        distance 1, 2 ...; in the dtype of the computation.  A pixel's weights sum up to 1; zeros at
+        the end cost nothing.
     threads
         How many shares to make.
     """
     height, length = planes.shape[2:]
-    wide = length + 2 * (col_weights.shape[1] - 1) * step
+    margin = col_weights.shape[1] - 1
+    wide = length + 2 * margin * step
     for share in prange(threads):
         padded = np.empty(height * wide, planes.dtype)
         wide_sums = np.empty(wide, row_weights.dtype)
         sums = np.empty(length, row_weights.dtype)
         for j in range(len(rows) * share // threads, len(rows) * (share + 1) // threads):
             i = rows[j]
+            down, along = trimmed(row_weights[i]), trimmed(col_weights[i])
             for p in range(planes.shape[1]):
-                blur_plane(
-                    planes[i, p], step, row_weights[i], col_weights[i], padded, wide_sums, sums
-                )
+                blur_plane(planes[i, p], step, down, along, margin, padded, wide_sums, sums)
 
 
 @parallel

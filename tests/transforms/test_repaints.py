@@ -193,6 +193,7 @@ ORACLES = {
     "blur of 5": Row(GaussianBlur(5, sigma=(0.5, 3.0)), gaussian_blurred, SUMS),
     "blur of 9 by 1": Row(GaussianBlur((9, 1), sigma=2.0), gaussian_blurred, SUMS),
     "blur of 7 by 13": Row(GaussianBlur((7, 13), sigma=(2.0, 5.0)), gaussian_blurred, SUMS),
+    "blur of 23, narrow": Row(GaussianBlur(23, sigma=(0.1, 2.0)), gaussian_blurred, SUMS),
     "motion": Row(MotionBlur(), motion_blurred, SUMS),
     "long motion": Row(MotionBlur((9, 15), direction_range=(-0.5, 0)), motion_blurred, SUMS),
     # The distance from the smoothed value is up to 255, times the factor.

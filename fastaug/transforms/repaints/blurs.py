@@ -82,16 +82,23 @@ class GaussianBlur:
             blur_images,
             images,
             rows,
-            gaussian_weights(down // 2, numbers).astype(dtype),
-            gaussian_weights(across // 2, numbers).astype(dtype),
+            gaussian_weights(down // 2, numbers, dtype),
+            gaussian_weights(across // 2, numbers, dtype),
         )
 
 
-def gaussian_weights(radius: int, sigmas: NDArray[Any]) -> NDArray[np.float64]:
-    """Return (n, radius + 1) weights, of the centre and of the pairs around it; all sum up to 1."""
+def gaussian_weights(
+    radius: int, sigmas: NDArray[Any], dtype: type[np.floating[Any]]
+) -> NDArray[np.floating[Any]]:
+    """Return (n, radius + 1) weights, of the centre and of the pairs around it; all sum up to 1.
+
+    What would be lost in the rounding of a sum is 0, and costs the kernel nothing.
+    """
     distances = np.arange(radius + 1) / np.asarray(sigmas, np.float64)[:, np.newaxis]
     weights = np.exp(-(distances**2) / 2)
-    return weights / (2 * weights.sum(axis=1, keepdims=True) - weights[:, :1])
+    weights /= 2 * weights.sum(axis=1, keepdims=True) - weights[:, :1]
+    weights[weights < np.finfo(dtype).eps / 4] = 0
+    return weights.astype(dtype)
 
 
 class Motion(NamedTuple):
