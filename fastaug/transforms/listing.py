@@ -42,15 +42,11 @@ from fastaug.transforms.recolours.tones import (
     Posterize,
     Solarize,
 )
-from fastaug.transforms.repaints.blurs import GaussianBlur, MotionBlur, Sharpness
-from fastaug.transforms.repaints.grain import (
-    CLAHE,
-    Downscale,
-    GaussianNoise,
-    JpegArtifacts,
-    SaltAndPepper,
-)
-from fastaug.transforms.repaints.holes import CoarseDropout, Erase, GridMask
+from fastaug.transforms.repaints.blurs import GaussianBlur, MotionBlur
+from fastaug.transforms.repaints.compression import Downscale, JpegArtifacts
+from fastaug.transforms.repaints.contrast import CLAHE, Sharpness
+from fastaug.transforms.repaints.erasing import CoarseDropout, Erase, GridMask
+from fastaug.transforms.repaints.noise import GaussianNoise, SaltAndPepper
 
 MOVES: tuple[type[Transform], ...] = (
     Affine,

@@ -10,7 +10,7 @@ import pytest
 from conftest import make_images
 from scipy import stats
 
-from fastaug.transforms.repaints import (
+from fastaug.transforms import (
     CLAHE,
     REPAINTS,
     CoarseDropout,

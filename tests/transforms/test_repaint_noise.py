@@ -10,7 +10,7 @@ import pytest
 from conftest import make_images
 from scipy import stats
 
-from fastaug.transforms.repaints import Erase, GaussianNoise, SaltAndPepper
+from fastaug.transforms import Erase, GaussianNoise, SaltAndPepper
 
 
 def repainted(transform: Any, images: np.ndarray, numbers: Any) -> np.ndarray:

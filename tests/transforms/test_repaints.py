@@ -19,7 +19,7 @@ from PIL import Image, ImageEnhance
 from scipy import ndimage
 
 from fastaug.kernels.launch import limited_threads
-from fastaug.transforms.repaints import (
+from fastaug.transforms import (
     CLAHE,
     REPAINTS,
     CoarseDropout,

@@ -121,7 +121,7 @@ def test_identity_twice():
 
 def test_bytes_stay_bytes_and_normalize_gives_floats():
     images = images_for(3, 3, "uint8")
-    assert Augmenter([T.Rotate(10), T.GaussianBlur(), T.MixUp()])(images).dtype == np.uint8
+    assert Augmenter([T.Rotate(10), T.GaussianBlur(3), T.MixUp()])(images).dtype == np.uint8
     assert Augmenter([T.Rotate(10), T.Normalize()])(images).dtype == np.float32
     assert Augmenter([T.Rotate(10)], dtype="float16")(images).dtype == np.float16
     assert Augmenter([T.Rotate(10)])(images.astype(np.float64)).dtype == np.float64
@@ -180,52 +180,7 @@ def test_probability_is_the_share_of_images(probability):
     assert abs(applied - probability) < 4 * np.sqrt(probability * (1 - probability) / 4000) + 1e-9
 
 
-# Single repaints.
-
-
-def test_noise_is_normal_and_of_each_image_its_own():
-    images = np.full((2, 200, 200, 3), 128, np.float32)
-    noise = Augmenter([T.GaussianNoise(sigma=0.1)], seed=1)(images) - 128
-    shares = np.sort(noise[0].ravel() / 25.5)
-    from statistics import NormalDist
-
-    normal = np.array([NormalDist().cdf(value) for value in shares[::40]])
-    assert np.abs(normal - np.arange(0, len(shares), 40) / len(shares)).max() < 1.63 / np.sqrt(3000)
-    assert abs(np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]) < 0.02
-    assert abs(np.corrcoef(noise[0, :, :-1].ravel(), noise[0, :, 1:].ravel())[0, 1]) < 0.02
-
-
-def test_salt_and_pepper_take_their_shares():
-    images = np.full((1, 200, 200, 3), 128, np.uint8)
-    salted = Augmenter([T.SaltAndPepper((0.1, 0.1), (0.25, 0.25))], seed=1)(images)
-    assert abs((salted == 255).all(axis=-1).mean() - 0.025) < 0.005
-    assert abs((salted == 0).all(axis=-1).mean() - 0.075) < 0.008
-
-
-def test_jpeg_artifacts_are_those_of_pillow():
-    import io
-
-    from PIL import Image
-
-    images = np.asarray(make_images(2, 48, 64, 3, "uint8"))
-    augmenter = Augmenter([T.JpegArtifacts((30, 80))], seed=1)
-    drawn = augmenter.draw(2, (48, 64))
-    for i, ours in enumerate(augmenter.apply(drawn, images)):
-        file = io.BytesIO()
-        quality = int(drawn.numbers["JpegArtifacts"].numbers[i])
-        Image.fromarray(images[i]).save(file, "JPEG", quality=quality)
-        np.testing.assert_array_equal(ours, np.asarray(Image.open(file)))
-
-
-def test_clahe_is_that_of_opencv():
-    cv2 = pytest.importorskip("cv2")
-    images = np.asarray(make_images(2, 64, 96, 1, "uint8"))
-    augmenter = Augmenter([T.CLAHE((2, 4), probability=1)], seed=1)
-    drawn = augmenter.draw(2, (64, 96))
-    for i, ours in enumerate(augmenter.apply(drawn, images)):
-        limit = float(drawn.numbers["CLAHE"].numbers[i])
-        expected = cv2.createCLAHE(limit, (8, 8)).apply(images[i, ..., 0])
-        np.testing.assert_allclose(ours[..., 0].astype(float), expected, atol=1)
+# Single moves.
 
 
 def test_elastic_is_smooth_and_moves_by_its_strength():
@@ -279,8 +234,6 @@ def test_smaller_and_turned_is_averaged_first():
         (lambda: T.ColorJitter(hue=0.7), "must be at most 0.5, half of the circle"),
         (lambda: T.Posterize(9), "Posterize: bits=9 is out of range"),
         (lambda: T.Solarize(300), "must be from 0 to 256"),
-        (lambda: T.GaussianBlur(4), "GaussianBlur: kernel_size=4 must be odd"),
-        (lambda: T.Erase(value="no"), "Erase: value='no'"),
         (lambda: T.MixUp(0), "MixUp: alpha=0 must be above 0"),
         (lambda: T.Normalize("cifar"), "must be 'imagenet'"),
         (lambda: T.Normalize(0.5), "std is missing"),
@@ -324,8 +277,6 @@ def test_wrong_arguments_are_errors_in_the_users_words(make, words):
         (T.Transpose(), (2, 9, 8, 3), "changes the size of images"),
         (T.OneOf([T.Resize(4), T.Invert()]), (2, 9, 8, 3), "take it out of OneOf"),
         (T.Normalize((1, 2), (1, 2)), (2, 9, 8, 3), "2 numbers for mean, and images of 3"),
-        (T.CLAHE(probability=1), (2, 9, 8, 2), "CLAHE needs images of 1, 3 or 4 channels"),
-        (T.Erase(1, value=(1, 2)), (2, 9, 8, 3), "2 values, and images of 3 channels"),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -20,7 +20,7 @@ from fastaug.transforms.arguments import Written
 from fastaug.transforms.base import Steps
 from fastaug.transforms.geometry import Matrices, Pull, Size, about_centre, still
 from fastaug.transforms.moves.affine import affine_linear
-from fastaug.transforms.repaints.blurs import sharpen
+from fastaug.transforms.repaints.contrast import Sharpness
 
 IDENTITY = "Identity"
 SHEARS = ("ShearX", "ShearY")
@@ -123,7 +123,7 @@ def sharpen_drawn(images: NDArray[Any], operations: Operations, rows: NDArray[np
     for slot in range(names.shape[1]):
         here = rows[names[rows, slot] == SHARPNESS]
         if len(here):
-            sharpen(images, 1 + values[:, slot], here)
+            Sharpness(1.0).apply(images, 1 + values[:, slot], here)
 
 
 def magnitudes(name: str, bins: int, size: Size, space: dict[str, Any]) -> NDArray[np.float64]:

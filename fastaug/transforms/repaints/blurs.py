@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from fastaug.checks import check_integer
 from fastaug.kernels.filters import blur_images, smear_images
+from fastaug.transforms.arguments import Written
 from fastaug.transforms.geometry import Size
 from fastaug.transforms.repaints.planes import repaint, working_dtype
 from fastaug.transforms.repaints.ranges import between, bounds, check_range, whole_between
 
 
-@dataclass(frozen=True, slots=True)
-class GaussianBlur:
+@dataclass(frozen=True, slots=True, repr=False)
+class GaussianBlur(Written):
     """Blur images with a Gaussian of a random width; reflected at the edges.
 
     Parameters
@@ -109,8 +110,8 @@ class Motion(NamedTuple):
     directions: NDArray[np.float64]  # -1 to 1
 
 
-@dataclass(frozen=True, slots=True)
-class MotionBlur:
+@dataclass(frozen=True, slots=True, repr=False)
+class MotionBlur(Written):
     """Blur images along a line of random length and angle; reflected at the edges.
 
     Parameters

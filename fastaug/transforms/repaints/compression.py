@@ -15,13 +15,14 @@ from PIL import Image
 
 from fastaug.checks import check_one_of
 from fastaug.kernels.downscaling import coarsen_images, soften_images
+from fastaug.transforms.arguments import Written
 from fastaug.transforms.geometry import Size
 from fastaug.transforms.repaints.planes import repaint, working_dtype
 from fastaug.transforms.repaints.ranges import between, bounds, check_range, whole_between
 
 
-@dataclass(frozen=True, slots=True)
-class JpegArtifacts:
+@dataclass(frozen=True, slots=True, repr=False)
+class JpegArtifacts(Written):
     """Write images as JPEG and read them again, at a random quality.
 
     The chroma of colours is stored at half the resolution, as by default in Pillow and torchvision.
@@ -94,8 +95,8 @@ def compressed(image: NDArray[Any], quality: int) -> NDArray[np.uint8]:
     return simplejpeg.decode_jpeg(data.getvalue(), space).reshape(image.shape)
 
 
-@dataclass(frozen=True, slots=True)
-class Downscale:
+@dataclass(frozen=True, slots=True, repr=False)
+class Downscale(Written):
     """Make images smaller and as large again.
 
     Parameters

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from fastaug.checks import check_integer
 from fastaug.kernels.equalizing import equalize_images
 from fastaug.kernels.filters import sharpen_images
+from fastaug.transforms.arguments import Written
 from fastaug.transforms.geometry import Size
 from fastaug.transforms.repaints.planes import repaint, working_dtype
 from fastaug.transforms.repaints.ranges import between, check_range
 
 
-@dataclass(frozen=True, slots=True)
-class Sharpness:
+@dataclass(frozen=True, slots=True, repr=False)
+class Sharpness(Written):
     """Make images sharper or smoother.
 
     A factor of 0 gives the image smoothed over 3 x 3 pixels, 1 the image itself, 2 one that differs
@@ -71,8 +72,8 @@ class Sharpness:
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class CLAHE:
+@dataclass(frozen=True, slots=True, repr=False)
+class CLAHE(Written):
     """Equalise histograms within tiles of the image, with limited contrast.
 
     Of images with three channels the brightness is equalised, 0.299 red + 0.587 green + 0.114 blue,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastaug.transforms.arguments import Written
 from fastaug.transforms.geometry import Size
 from fastaug.transforms.repaints.fills import Fill, check_fill, erase
 from fastaug.transforms.repaints.ranges import (
@@ -29,8 +30,8 @@ class Holes(NamedTuple):
     seeds: NDArray[np.int64]  # (n,)
 
 
-@dataclass(frozen=True, slots=True)
-class Erase:
+@dataclass(frozen=True, slots=True, repr=False)
+class Erase(Written):
     """Erase a rectangle of random size and place.
 
     Where ten rectangles that are drawn are all larger than the image, it stays as it is.
@@ -116,8 +117,8 @@ class Erase:
         erase("Erase: value", self.value, images, holes, numbers[1], rows)
 
 
-@dataclass(frozen=True, slots=True)
-class CoarseDropout:
+@dataclass(frozen=True, slots=True, repr=False)
+class CoarseDropout(Written):
     """Erase some rectangles of random sizes and places.
 
     Parameters
@@ -198,8 +199,8 @@ class Grids(NamedTuple):
     seeds: NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class GridMask:
+@dataclass(frozen=True, slots=True, repr=False)
+class GridMask(Written):
     """Erase squares that lie in a grid, of random width and place.
 
     Parameters

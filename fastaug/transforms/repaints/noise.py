@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastaug.checks import check_number
 from fastaug.kernels.noise import add_normal_noise, add_salt_and_pepper
+from fastaug.transforms.arguments import Written
 from fastaug.transforms.geometry import Size
 from fastaug.transforms.repaints.planes import repaint
 from fastaug.transforms.repaints.ranges import between, check_range, seeds_of
@@ -22,8 +23,8 @@ class NormalNoise(NamedTuple):
     seeds: NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class GaussianNoise:
+@dataclass(frozen=True, slots=True, repr=False)
+class GaussianNoise(Written):
     """Add noise of the normal distribution, another number to each value.
 
     Results are cut to 0 to 255, and rounded where images are of bytes.
@@ -94,8 +95,8 @@ class Specks(NamedTuple):
     seeds: NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class SaltAndPepper:
+@dataclass(frozen=True, slots=True, repr=False)
+class SaltAndPepper(Written):
     """Make random pixels white or black, in all channels.
 
     Parameters
