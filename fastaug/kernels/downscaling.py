@@ -7,9 +7,8 @@ Positions are OpenCV's (`cv::resize`): nearest takes pixel floor(k * scale), bil
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
-from fastaug.kernels.launch import inner, parallel
+from fastaug.kernels.launch import inner, shared
 from fastaug.kernels.planes import within
 
 
@@ -105,19 +104,18 @@ def resample(source, step, scale_y, scale_x, memory, out):
             out[row, np.uintp(k)] = within(value, out)
 
 
-@parallel
-def coarsen_images(planes, step, rows, scales, threads):
+@shared
+def coarsen_images(planes, step, rows, scales, share, threads):
     """Make the chosen images smaller and large again by nearest; `scales` (n,) float64."""
-    for share in prange(threads):
-        cols = np.empty(planes.shape[3], np.intp)
-        copied = np.empty(planes.shape[2:], planes.dtype)
-        for j in range(len(rows) * share // threads, len(rows) * (share + 1) // threads):
-            for p in range(planes.shape[1]):
-                coarsen_plane(planes[rows[j], p], step, scales[rows[j]], cols, copied)
+    cols = np.empty(planes.shape[3], np.intp)
+    copied = np.empty(planes.shape[2:], planes.dtype)
+    for j in range(len(rows) * share // threads, len(rows) * (share + 1) // threads):
+        for p in range(planes.shape[1]):
+            coarsen_plane(planes[rows[j], p], step, scales[rows[j]], cols, copied)
 
 
-@parallel
-def soften_images(planes, step, rows, scales, work, threads):
+@shared
+def soften_images(planes, step, rows, scales, work, share, threads):
     """Make the chosen images smaller and large again, bilinear both.
 
     Parameters
@@ -129,20 +127,19 @@ def soften_images(planes, step, rows, scales, work, threads):
     """
     height, length = planes.shape[2:]
     width = length // step
-    for share in prange(threads):
-        memory = (
-            np.empty((2, length), np.int32),
-            np.empty(length, work.dtype),
-            np.empty(length, work.dtype),
-            np.empty(length, work.dtype),
-        )
-        for j in range(len(rows) * share // threads, len(rows) * (share + 1) // threads):
-            scale = scales[rows[j]]
-            small_height, small_width = small_side(height, scale), small_side(width, scale)
-            count = small_height * small_width * step
-            small = work[share, :count].reshape(small_height, small_width * step)
-            back_y, back_x = small_height / height, small_width / width
-            for p in range(planes.shape[1]):
-                plane = planes[rows[j], p]
-                resample(plane, step, 1 / scale, 1 / scale, memory, small)
-                resample(small, step, back_y, back_x, memory, plane)
+    memory = (
+        np.empty((2, length), np.int32),
+        np.empty(length, work.dtype),
+        np.empty(length, work.dtype),
+        np.empty(length, work.dtype),
+    )
+    for j in range(len(rows) * share // threads, len(rows) * (share + 1) // threads):
+        scale = scales[rows[j]]
+        small_height, small_width = small_side(height, scale), small_side(width, scale)
+        count = small_height * small_width * step
+        small = work[share, :count].reshape(small_height, small_width * step)
+        back_y, back_x = small_height / height, small_width / width
+        for p in range(planes.shape[1]):
+            plane = planes[rows[j], p]
+            resample(plane, step, 1 / scale, 1 / scale, memory, small)
+            resample(small, step, back_y, back_x, memory, plane)

@@ -7,9 +7,8 @@ for the interpolation.  See `planes` for the layout of a batch.
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
-from fastaug.kernels.launch import inner, parallel
+from fastaug.kernels.launch import inner, shared
 from fastaug.kernels.planes import clipped, reflect, within
 
 _LEVELS = 256
@@ -164,8 +163,8 @@ def tile_at(position, side):
     return tile, at - np.float32(tile)
 
 
-@parallel
-def equalize_images(planes, step, rows, clip_limits, grid, weights, last, threads):
+@shared
+def equalize_images(planes, step, rows, clip_limits, grid, weights, last, share, threads):
     """Equalise the chosen images.
 
     Parameters
@@ -182,22 +181,21 @@ def equalize_images(planes, step, rows, clip_limits, grid, weights, last, thread
         (k,) float32: what each of k channels counts for the brightness.
     last
         Channels up to this one are equalised, k at a time.
-    threads
-        How many shares to make.
+    share, threads
+        Which share is made here, of how many.
     """
     height, width = planes.shape[2], planes.shape[3] // step
-    for share in prange(threads):
-        levels = np.empty((height, width), np.uint8)
-        changed = np.empty((height, width), np.float32)
-        memory = (
-            np.empty(_LEVELS, np.int64),
-            np.empty((grid[0], grid[1], _LEVELS), np.float32),
-            np.empty((2, width), np.intp),
-            np.empty(width, np.float32),
-        )
-        for j in range(len(rows) * share // threads, len(rows) * (share + 1) // threads):
-            i = rows[j]
-            for first in range(0, last, len(weights)):
-                fill_levels(planes[i], step, first, weights, levels)
-                equalize(levels, grid, clip_limits[i], memory, changed)
-                shift_levels(planes[i], step, first, len(weights), levels, changed)
+    levels = np.empty((height, width), np.uint8)
+    changed = np.empty((height, width), np.float32)
+    memory = (
+        np.empty(_LEVELS, np.int64),
+        np.empty((grid[0], grid[1], _LEVELS), np.float32),
+        np.empty((2, width), np.intp),
+        np.empty(width, np.float32),
+    )
+    for j in range(len(rows) * share // threads, len(rows) * (share + 1) // threads):
+        i = rows[j]
+        for first in range(0, last, len(weights)):
+            fill_levels(planes[i], step, first, weights, levels)
+            equalize(levels, grid, clip_limits[i], memory, changed)
+            shift_levels(planes[i], step, first, len(weights), levels, changed)

@@ -8,11 +8,10 @@ See `planes` for the layout of a batch.
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 from numba.core import types
 from numba.extending import overload
 
-from fastaug.kernels.launch import inner, parallel
+from fastaug.kernels.launch import inner, shared
 from fastaug.kernels.noise import keys_of_row, random_bits
 from fastaug.kernels.planes import clipped
 
@@ -83,8 +82,8 @@ def erase_plane(plane, step, holes, fill, colour, seed, p, parts, pattern, sums)
         erase_rectangle(plane, step, hole, pattern)
 
 
-@parallel
-def erase_holes(planes, step, rows, holes, fill, colour, seeds, totals, threads):
+@shared
+def erase_holes(planes, step, rows, holes, fill, colour, seeds, totals, share, threads):
     """Overwrite rectangles of the chosen images.
 
     Parameters
@@ -104,24 +103,23 @@ def erase_holes(planes, step, rows, holes, fill, colour, seeds, totals, threads)
         (n,) int64, of the noise.
     totals
         (threads, length), memory for sums over rows: int64 for images of bytes, or float64.
-    threads
-        How many shares to make.
+    share, threads
+        Which share is made here, of how many.
     """
     parts, length = planes.shape[1], planes.shape[3]
-    for share in prange(threads):
-        pattern = np.empty(length, planes.dtype)
-        for j in range(len(rows) * share // threads, len(rows) * (share + 1) // threads):
-            i = rows[j]
-            for p in range(parts):
-                erase_plane(
-                    planes[i, p],
-                    step,
-                    holes[i],
-                    fill,
-                    colour,
-                    seeds[i],
-                    p,
-                    parts,
-                    pattern,
-                    totals[share],
-                )
+    pattern = np.empty(length, planes.dtype)
+    for j in range(len(rows) * share // threads, len(rows) * (share + 1) // threads):
+        i = rows[j]
+        for p in range(parts):
+            erase_plane(
+                planes[i, p],
+                step,
+                holes[i],
+                fill,
+                colour,
+                seeds[i],
+                p,
+                parts,
+                pattern,
+                totals[share],
+            )

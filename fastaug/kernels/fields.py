@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
-from fastaug.kernels.launch import inner, parallel
+from fastaug.kernels.launch import inner, shared
 
 
 @inner
@@ -62,8 +61,8 @@ def smooth_columns(source, weights, padded, out):
                 line[col] += weight * padded[col + tap]
 
 
-@parallel
-def make_fields(seeds, weights_y, weights_x, alphas, out, threads):
+@shared
+def make_fields(seeds, weights_y, weights_x, alphas, out, share, threads):
     """Fill `out` (n, height, width, 2) with smooth noise, of rows and of columns.
 
     Parameters
@@ -76,16 +75,15 @@ def make_fields(seeds, weights_y, weights_x, alphas, out, threads):
         (2,) float32: what rows and columns are multiplied by.
     """
     count, height, width = out.shape[0], out.shape[1], out.shape[2]
-    for share in prange(threads):
-        noise, smooth = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
-        padded = np.empty(width + len(weights_x), np.float32)
-        for i in range(count * share // threads, count * (share + 1) // threads):
-            for axis in range(2):
-                fill_evenly(
-                    seeds[i] + np.uint64(axis) * np.uint64(0x632BE59BD9B4E019), noise.reshape(-1)
-                )
-                smooth_rows(noise, weights_y, smooth)
-                smooth_columns(smooth, weights_x, padded, noise)
-                for row in range(height):
-                    for col in range(width):
-                        out[i, row, col, axis] = alphas[axis] * noise[row, col]
+    noise, smooth = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
+    padded = np.empty(width + len(weights_x), np.float32)
+    for i in range(count * share // threads, count * (share + 1) // threads):
+        for axis in range(2):
+            fill_evenly(
+                seeds[i] + np.uint64(axis) * np.uint64(0x632BE59BD9B4E019), noise.reshape(-1)
+            )
+            smooth_rows(noise, weights_y, smooth)
+            smooth_columns(smooth, weights_x, padded, noise)
+            for row in range(height):
+                for col in range(width):
+                    out[i, row, col, axis] = alphas[axis] * noise[row, col]

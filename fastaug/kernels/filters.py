@@ -7,11 +7,10 @@ overwritten row by row, in flat loops that LLVM vectorises.  See `planes` for th
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 from numba.core import types
 from numba.extending import overload
 
-from fastaug.kernels.launch import inner, parallel
+from fastaug.kernels.launch import inner, shared
 from fastaug.kernels.planes import clipped, copy_padded, reflect, within
 
 
@@ -201,8 +200,8 @@ def sharpen_plane(plane, step, factor, padded, wide_sums):
             plane[row, np.uintp(k)] = clipped(value, plane)
 
 
-@parallel
-def blur_images(planes, step, rows, row_weights, col_weights, threads):
+@shared
+def blur_images(planes, step, rows, row_weights, col_weights, share, threads):
     """Blur the chosen images with a kernel that is the product of two symmetric ones.
 
     Parameters
@@ -215,25 +214,24 @@ def blur_images(planes, step, rows, row_weights, col_weights, threads):
         (n, radius + 1) down and along: the weight of the centre, then those of the pairs at the
         distance 1, 2 ...; in the dtype of the computation.  A pixel's weights sum up to 1; zeros at
         the end cost nothing.
-    threads
-        How many shares to make.
+    share, threads
+        Which share is made here, of how many.
     """
     height, length = planes.shape[2:]
     margin = col_weights.shape[1] - 1
     wide = length + 2 * margin * step
-    for share in prange(threads):
-        padded = np.empty(height * wide, planes.dtype)
-        wide_sums = np.empty(wide, row_weights.dtype)
-        sums = np.empty(length, row_weights.dtype)
-        for j in range(len(rows) * share // threads, len(rows) * (share + 1) // threads):
-            i = rows[j]
-            down, along = trimmed(row_weights[i]), trimmed(col_weights[i])
-            for p in range(planes.shape[1]):
-                blur_plane(planes[i, p], step, down, along, margin, padded, wide_sums, sums)
+    padded = np.empty(height * wide, planes.dtype)
+    wide_sums = np.empty(wide, row_weights.dtype)
+    sums = np.empty(length, row_weights.dtype)
+    for j in range(len(rows) * share // threads, len(rows) * (share + 1) // threads):
+        i = rows[j]
+        down, along = trimmed(row_weights[i]), trimmed(col_weights[i])
+        for p in range(planes.shape[1]):
+            blur_plane(planes[i, p], step, down, along, margin, padded, wide_sums, sums)
 
 
-@parallel
-def smear_images(planes, step, rows, shifts, weights, margin, threads):
+@shared
+def smear_images(planes, step, rows, shifts, weights, margin, share, threads):
     """Replace values of the chosen images by weighted sums of others.
 
     Parameters
@@ -247,23 +245,21 @@ def smear_images(planes, step, rows, shifts, weights, margin, threads):
         No column's shift is larger.
     """
     height, length = planes.shape[2:]
-    for share in prange(threads):
-        padded = np.empty(height * (length + 2 * margin * step), planes.dtype)
-        sums = np.empty(length, weights.dtype)
-        for j in range(len(rows) * share // threads, len(rows) * (share + 1) // threads):
-            i = rows[j]
-            for p in range(planes.shape[1]):
-                smear_plane(planes[i, p], step, shifts[i], weights[i], margin, padded, sums)
+    padded = np.empty(height * (length + 2 * margin * step), planes.dtype)
+    sums = np.empty(length, weights.dtype)
+    for j in range(len(rows) * share // threads, len(rows) * (share + 1) // threads):
+        i = rows[j]
+        for p in range(planes.shape[1]):
+            smear_plane(planes[i, p], step, shifts[i], weights[i], margin, padded, sums)
 
 
-@parallel
-def sharpen_images(planes, step, rows, factors, threads):
+@shared
+def sharpen_images(planes, step, rows, factors, share, threads):
     """Sharpen or smooth the chosen images; `factors` (n,) in the dtype of the computation."""
     height, length = planes.shape[2:]
-    for share in prange(threads):
-        padded = np.empty(height * (length + 2 * step), planes.dtype)
-        wide_sums = np.empty(length + 2 * step, factors.dtype)
-        for j in range(len(rows) * share // threads, len(rows) * (share + 1) // threads):
-            i = rows[j]
-            for p in range(planes.shape[1]):
-                sharpen_plane(planes[i, p], step, factors[i], padded, wide_sums)
+    padded = np.empty(height * (length + 2 * step), planes.dtype)
+    wide_sums = np.empty(length + 2 * step, factors.dtype)
+    for j in range(len(rows) * share // threads, len(rows) * (share + 1) // threads):
+        i = rows[j]
+        for p in range(planes.shape[1]):
+            sharpen_plane(planes[i, p], step, factors[i], padded, wide_sums)

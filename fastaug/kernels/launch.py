@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -115,6 +116,9 @@ inner = _compiled()
 # kernel Numba makes parallel loops of them too, and threads wrote to each other's arrays.
 inlined = _compiled(inline="always")
 parallel = _compiled(parallel=True)
+# For what makes a share of a batch, `share` of `threads`: see `launch_shares`.  Numba's own threads
+# would take twice the time to compile: all that a parallel kernel calls is optimised once more.
+shared = _compiled()
 
 # Numba's `workqueue` layer, the default on macOS, aborts the interpreter when two threads launch
 # at the same time, so all launches of the process share this lock.
@@ -196,6 +200,50 @@ def launch(kernel, *arguments):
         started = time.perf_counter()
         kernel(*arguments)
         return time.perf_counter() - started
+
+
+class _Helpers:
+    """Threads that make shares of a batch beside the one that asks; started when needed."""
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+
+    def pool(self) -> ThreadPoolExecutor:
+        """Return them."""
+        with self._lock:
+            if self._pool is None:
+                most = max(1, numba.config.NUMBA_NUM_THREADS - 1)
+                self._pool = ThreadPoolExecutor(most, thread_name_prefix="kernels")
+            return self._pool
+
+
+_helpers = _Helpers()
+
+
+def launch_shares(kernel, *arguments):
+    """Run a `shared` kernel, each share in a thread; return the seconds it took.
+
+    Parameters
+    ----------
+    kernel
+        A function compiled with `shared`.
+    *arguments
+        What it takes but for the share; the last one says how many there are.
+
+    Raises
+    ------
+    RuntimeError
+        In a forked child, see `check_process`.
+    """
+    check_process()
+    *given, threads = arguments
+    started = time.perf_counter()
+    others = [_helpers.pool().submit(kernel, *given, k, threads) for k in range(1, threads)]
+    kernel(*given, 0, threads)
+    for other in others:
+        other.result()
+    return time.perf_counter() - started
 
 
 class Pace:

@@ -7,9 +7,8 @@ are copied as they lie in memory.
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
-from fastaug.kernels.launch import inlined, inner, parallel
+from fastaug.kernels.launch import inlined, inner, shared
 from fastaug.kernels.sampling import fold_outside, locate
 from fastaug.kernels.warp import CONSTANT, NEAREST
 
@@ -41,9 +40,9 @@ def offset(offsets, i, origin, flipped, width, ys, xs):
         xs[col] += offsets[i, origin, place, 1]
 
 
-@parallel
+@shared
 def warp_masks(
-    masks, chosen, matrices, flips, offsets, layout, fill_mode, margin, fill, out, threads
+    masks, chosen, matrices, flips, offsets, layout, fill_mode, margin, fill, out, share, threads
 ):
     """Warp masks of a batch.
 
@@ -63,22 +62,21 @@ def warp_masks(
         The bits of what pixels outside get, for `constant`.
     out
         (n, ...), overwritten.
-    threads
-        How many shares to make.
+    share, threads
+        Which share is made here, of how many.
     """
     count, height, width = len(chosen), layout.height, layout.width
     shape = layout.source_height, layout.source_width, layout.channels
-    for share in prange(threads):
-        ys, xs = np.empty(width + 1, np.float64), np.empty(width + 1, np.float64)
-        for i in range(count * share // threads, count * (share + 1) // threads):
-            source, target = masks[chosen[i]].reshape(-1), out[i].reshape(-1)
-            turned = flips[i, 0], flips[i, 1]
-            for row in range(height):
-                locate(matrices[i], turned, (height, width), ys, xs, row, row + 1)
-                if len(offsets):
-                    origin = height - 1 - row if turned[0] else row
-                    offset(offsets, i, origin, turned[1], width, ys, xs)
-                if fill_mode != CONSTANT and fill_mode != NEAREST:  # noqa: PLR1714
-                    fold_outside((shape[0], shape[1], 1), width, fill_mode, True, ys, xs, 1)
-                fills = fill_mode == CONSTANT
-                pick(source, shape, layout.planar, ys, xs, width, row, fills, margin, fill, target)
+    ys, xs = np.empty(width + 1, np.float64), np.empty(width + 1, np.float64)
+    for i in range(count * share // threads, count * (share + 1) // threads):
+        source, target = masks[chosen[i]].reshape(-1), out[i].reshape(-1)
+        turned = flips[i, 0], flips[i, 1]
+        for row in range(height):
+            locate(matrices[i], turned, (height, width), ys, xs, row, row + 1)
+            if len(offsets):
+                origin = height - 1 - row if turned[0] else row
+                offset(offsets, i, origin, turned[1], width, ys, xs)
+            if fill_mode != CONSTANT and fill_mode != NEAREST:  # noqa: PLR1714
+                fold_outside((shape[0], shape[1], 1), width, fill_mode, True, ys, xs, 1)
+            fills = fill_mode == CONSTANT
+            pick(source, shape, layout.planar, ys, xs, width, row, fills, margin, fill, target)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
-from fastaug.kernels.launch import inner, parallel
+from fastaug.kernels.launch import inner, shared
 from fastaug.kernels.storing import encode
 
 
@@ -38,33 +37,31 @@ def paste(source, area, shift, width, out):
             out[np.uintp(place + k)] = source[np.uintp(start + k)]
 
 
-@parallel
-def blend_images(batch, rows, shares, out, threads):
+@shared
+def blend_images(batch, rows, shares, out, share, threads):
     """Blend each flat image (n, values) with another: `shares` (n,) is its own, float32 or 64."""
     count = len(batch)
-    for part in prange(threads):
-        for i in range(count * part // threads, count * (part + 1) // threads):
-            if rows[i] == i or shares[i] == 1:
-                copy(batch[i], out[i])
-            else:
-                blend_two(batch[i], batch[rows[i]], shares[i], out[i])
+    for i in range(count * share // threads, count * (share + 1) // threads):
+        if rows[i] == i or shares[i] == 1:
+            copy(batch[i], out[i])
+        else:
+            blend_two(batch[i], batch[rows[i]], shares[i], out[i])
 
 
-@parallel
-def paste_images(batch, rows, areas, shifts, channels, width, out, threads):
+@shared
+def paste_images(batch, rows, areas, shifts, channels, width, out, share, threads):
     """Paste areas of other images into each image of (n, planes, height * width * channels).
 
     `rows` (n, p), `areas` (n, p, 4), `shifts` (n, p, 2), as in `Partners`.
     """
     count, planes = batch.shape[0], batch.shape[1]
-    for part in prange(threads):
-        for i in range(count * part // threads, count * (part + 1) // threads):
+    for i in range(count * share // threads, count * (share + 1) // threads):
+        for plane in range(planes):
+            copy(batch[i, plane], out[i, plane])
+        for k in range(rows.shape[1]):
+            top, left = areas[i, k, 0], areas[i, k, 1]
+            bottom, right = areas[i, k, 2], areas[i, k, 3]
+            area = top, left * channels, bottom, right * channels
+            shift = shifts[i, k, 0], shifts[i, k, 1] * channels
             for plane in range(planes):
-                copy(batch[i, plane], out[i, plane])
-            for k in range(rows.shape[1]):
-                top, left = areas[i, k, 0], areas[i, k, 1]
-                bottom, right = areas[i, k, 2], areas[i, k, 3]
-                area = top, left * channels, bottom, right * channels
-                shift = shifts[i, k, 0], shifts[i, k, 1] * channels
-                for plane in range(planes):
-                    paste(batch[rows[i, k], plane], area, shift, width * channels, out[i, plane])
+                paste(batch[rows[i, k], plane], area, shift, width * channels, out[i, plane])

@@ -8,9 +8,8 @@ without a compiler NumPy warns of that.
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
-from fastaug.kernels.launch import inner, parallel
+from fastaug.kernels.launch import inner, shared
 from fastaug.kernels.planes import clipped
 
 _GOLDEN = np.uint32(0x9E3779B9)
@@ -110,8 +109,8 @@ def logarithm(value):
     return exponent * _LN2 + result
 
 
-@parallel
-def add_normal_noise(planes, step, rows, seeds, mean, deviations, threads):  # noqa: ARG001
+@shared
+def add_normal_noise(planes, step, rows, seeds, mean, deviations, share, threads):  # noqa: ARG001
     """Add noise of the normal distribution to the chosen images; the result is cut to [0, 255].
 
     Parameters
@@ -126,18 +125,17 @@ def add_normal_noise(planes, step, rows, seeds, mean, deviations, threads):  # n
         Of the noise, float32.
     deviations
         (n,) float32: its standard deviation in each image.
-    threads
-        How many shares to make.
+    share, threads
+        Which share is made here, of how many.
     """
     parts, height, length = planes.shape[1:]
-    for share in prange(threads):
-        noise = np.empty((parts * length + 1) // 2 * 2, np.float32)
-        for j in range(len(rows) * share // threads, len(rows) * (share + 1) // threads):
-            i = rows[j]
-            for row in range(height):
-                normal_row(keys_of_row(seeds[i], row), noise)
-                for p in range(parts):
-                    add_row(planes[i, p, row], noise, p, parts, mean, deviations[i])
+    noise = np.empty((parts * length + 1) // 2 * 2, np.float32)
+    for j in range(len(rows) * share // threads, len(rows) * (share + 1) // threads):
+        i = rows[j]
+        for row in range(height):
+            normal_row(keys_of_row(seeds[i], row), noise)
+            for p in range(parts):
+                add_row(planes[i, p, row], noise, p, parts, mean, deviations[i])
 
 
 @inner
@@ -157,8 +155,8 @@ def add_row(values, noise, p, parts, mean, deviation):
             values[np.uintp(k)] = clipped(values[np.uintp(k)] + more, values)
 
 
-@parallel
-def add_salt_and_pepper(planes, step, rows, seeds, salt, noisy, threads):
+@shared
+def add_salt_and_pepper(planes, step, rows, seeds, salt, noisy, share, threads):
     """Make pixels of the chosen images white or black, in all channels.
 
     Parameters
@@ -168,13 +166,12 @@ def add_salt_and_pepper(planes, step, rows, seeds, salt, noisy, threads):
         black.
     """
     parts, height, length = planes.shape[1:]
-    for share in prange(threads):
-        bits = np.empty(length // step, np.uint32)
-        for j in range(len(rows) * share // threads, len(rows) * (share + 1) // threads):
-            i = rows[j]
-            for row in range(height):
-                fill_bits(keys_of_row(seeds[i], row), bits)
-                strew(planes[i], row, step, bits, salt[i], noisy[i])
+    bits = np.empty(length // step, np.uint32)
+    for j in range(len(rows) * share // threads, len(rows) * (share + 1) // threads):
+        i = rows[j]
+        for row in range(height):
+            fill_bits(keys_of_row(seeds[i], row), bits)
+            strew(planes[i], row, step, bits, salt[i], noisy[i])
 
 
 @inner

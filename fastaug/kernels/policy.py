@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 from numba.core import types
 from numba.extending import overload
 
@@ -30,7 +29,7 @@ from fastaug.kernels.colours import (
     note,
     prepare,
 )
-from fastaug.kernels.launch import inlined, inner, parallel
+from fastaug.kernels.launch import inlined, inner, shared
 from fastaug.kernels.pointwise import NOTHING
 from fastaug.kernels.resampling import Taps, columns_needed, find_taps, make_taps, resample_rows
 from fastaug.kernels.sampling import (
@@ -396,7 +395,7 @@ def is_idle(finish):
     return not is_sampled(finish) and len(finish.steps) == 0
 
 
-@inner
+@inlined
 def make_image(image, i, program, layout, finish, scalar, desk, out):
     """Do one image."""
     height, width, channels = shape_of(layout)
@@ -434,8 +433,8 @@ def make_image(image, i, program, layout, finish, scalar, desk, out):
         store_rows(values, shape_of(layout), layout.planar, out, 0, height)
 
 
-@parallel
-def make_images(images, chosen, program, layout, finish, scalar, out, threads):
+@shared
+def make_images(images, chosen, program, layout, finish, scalar, out, share, threads):
     """Make a batch by a policy, a share of the images in each thread.
 
     Parameters
@@ -451,12 +450,11 @@ def make_images(images, chosen, program, layout, finish, scalar, out, threads):
         Whether to do without vector registers: more than four channels, or no compiler.
     out
         (n, ...), overwritten: the dtype of the computation, uint8, or uint16 for float16's bits.
-    threads
-        How many shares to make.
+    share, threads
+        Which share is made here, of how many.
     """
     count = len(chosen)
-    for share in prange(threads):
-        direct = is_direct(finish.operands, out, layout.planar)
-        desk = make_desk(layout, program, finish.operands, direct)
-        for i in range(count * share // threads, count * (share + 1) // threads):
-            make_image(images[chosen[i]], i, program, layout, finish, scalar, desk, out[i])
+    direct = is_direct(finish.operands, out, layout.planar)
+    desk = make_desk(layout, program, finish.operands, direct)
+    for i in range(count * share // threads, count * (share + 1) // threads):
+        make_image(images[chosen[i]], i, program, layout, finish, scalar, desk, out[i])

@@ -166,7 +166,7 @@ def fill_row(cols, channels, count, cval, out):
                 out[np.uintp(k * channels + channel)] = cval
 
 
-@inlined
+@inner
 def resample_rows(
     source,
     shape,

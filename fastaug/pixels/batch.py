@@ -25,7 +25,7 @@ from fastaug.kernels.batch import (
     finish_images,
 )
 from fastaug.kernels.lanes import WIDTH as LANES
-from fastaug.kernels.launch import COMPILED, Pace, launch, limited_threads
+from fastaug.kernels.launch import COMPILED, Pace, launch, launch_shares, limited_threads
 from fastaug.kernels.policy import make_images
 from fastaug.kernels.warp import FILL_MODES
 from fastaug.pixels.buffers import BatchBuffers
@@ -274,7 +274,7 @@ def _by_policy(
     shares = min(threads, len(rows))
     arguments = images, rows, program, layout, finish, scalar, as_bits(batch), shares
     work.pace.note(
-        threads, len(rows) * layout.height * layout.width, launch(make_images, *arguments)
+        threads, len(rows) * layout.height * layout.width, launch_shares(make_images, *arguments)
     )
     return batch
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.kernels.launch import launch
+from fastaug.kernels.launch import launch_shares
 from fastaug.kernels.mixing import blend_images, paste_images
 from fastaug.pixels.buffers import BatchBuffers
 from fastaug.pixels.layout import Array, as_bits, size_of
@@ -30,7 +30,7 @@ def mixed(
     out = buffers.lend(batch.shape, batch.dtype)
     count = len(batch)
     kind = np.float64 if batch.dtype == np.float64 else np.float32
-    launch(
+    launch_shares(
         blend_images,
         batch.reshape(count, -1),
         np.ascontiguousarray(partners.rows[:, 0], np.intp),
@@ -57,7 +57,7 @@ def pasted(
     if shifts is None:
         shifts = np.zeros((*partners.rows.shape, 2), np.int64)
     shape = len(batch), planes, -1
-    launch(
+    launch_shares(
         paste_images,
         as_bits(batch).reshape(shape),
         np.ascontiguousarray(partners.rows, np.intp),

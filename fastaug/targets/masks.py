@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.kernels.launch import launch, limited_threads
+from fastaug.kernels.launch import launch_shares, limited_threads
 from fastaug.kernels.masks import warp_masks
 from fastaug.kernels.warp import FILL_MODES
 from fastaug.pixels.buffers import BatchBuffers
@@ -72,7 +72,7 @@ def move_masks(
     out = np.empty((len(rows), *resized(masks.shape[1:], pull.size, data_format)), masks.dtype)
     offsets = pull.offsets
     with limited_threads(threads) as count:
-        launch(
+        launch_shares(
             warp_masks,
             source,
             np.asarray(rows, np.intp),

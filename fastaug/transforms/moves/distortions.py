@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastaug.checks import check_integer, check_number
 from fastaug.kernels.fields import make_fields
-from fastaug.kernels.launch import launch
+from fastaug.kernels.launch import launch_shares
 from fastaug.transforms.arguments import Written, span
 from fastaug.transforms.geometry import Pull, Size, moved_by, still
 
@@ -79,7 +79,7 @@ class Elastic(Written):
         alpha_x, alpha_y = _pair("alpha", self.alpha)
         offsets = np.empty((len(numbers), *size, 2), np.float32)
         if len(numbers):
-            launch(
+            launch_shares(
                 make_fields,
                 np.asarray(numbers, np.uint64),
                 _gaussian(sigma_y),

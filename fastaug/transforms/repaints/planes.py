@@ -9,7 +9,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.kernels.launch import launch
+from fastaug.kernels.launch import launch_shares
 
 
 def repaint(
@@ -20,7 +20,7 @@ def repaint(
     Parameters
     ----------
     kernel
-        A parallel kernel; `fastaug.kernels.planes` says what planes and a step are.
+        A kernel that makes shares; `fastaug.kernels.planes` says what planes and a step are.
     images
         (n, height, width, channels).
     rows
@@ -30,7 +30,7 @@ def repaint(
         return
     chosen = np.ascontiguousarray(rows, np.intp)
     planes, step = planes_of(images)
-    launch(kernel, planes, step, chosen, *arguments, numba.get_num_threads())
+    launch_shares(kernel, planes, step, chosen, *arguments, numba.get_num_threads())
     if not np.shares_memory(planes, images):
         images[chosen] = planes[chosen].reshape(len(chosen), *images.shape[1:])
 
