@@ -198,13 +198,16 @@ def mix_labels(labels: NDArray[Any] | None, partners: Partners) -> NDArray[Any] 
     if labels is None:
         return None
     shape = np.shape(labels)
-    if len(shape) != 2:
-        hint = "class_mode='categorical', or keras.utils.to_categorical(labels)"
-        if len(shape) > 2:
-            hint = "pass masks as masks="
+    if len(shape) > 2:
         raise ValueError(
-            f"MixUp, CutMix and Mosaic need one-hot labels, (n, classes); these have the shape "
-            f"{shape}: {hint}"
+            f"{partners.name} can't blend labels of the shape {shape}: pass masks as masks="
+        )
+    # One column of shares is a binary label; one of numbers of classes is none to blend.
+    whole = len(shape) == 2 and shape[1] == 1 and np.any((labels < 0) | (labels > 1))
+    if len(shape) < 2 or whole:
+        raise ValueError(
+            f"{partners.name} needs one-hot labels: class_mode='categorical', or "
+            f"keras.utils.to_categorical(labels); these have the shape {shape}"
         )
     return blended_labels(labels, partners)
 

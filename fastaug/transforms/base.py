@@ -167,12 +167,15 @@ class Partners:
         column; None blends the whole images by their shares.
     shifts
         (n, p, 2) int64: a pasted pixel comes from this many rows and columns further on.
+    name
+        Whose they are, for messages; the policy says it.
     """
 
     rows: NDArray[np.intp]
     shares: NDArray[np.float64]
     areas: NDArray[np.int64] | None = None
     shifts: NDArray[np.int64] | None = None
+    name: str = "a mix"
 
 
 @runtime_checkable

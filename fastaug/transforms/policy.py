@@ -286,7 +286,7 @@ def _partners(name: str, transform: Mixes, chosen: Chosen, size: Size) -> Partne
     if not isinstance(partners, Partners):
         raise TypeError(f"{name}.partners(...) must return Partners, not {type(partners).__name__}")
     if applied.all():
-        return partners
+        return replace(partners, name=name)
     rows = np.where(applied[:, np.newaxis], partners.rows, np.arange(len(applied))[:, np.newaxis])
     own = np.zeros_like(partners.shares)
     own[:, 0] = 1
@@ -294,7 +294,7 @@ def _partners(name: str, transform: Mixes, chosen: Chosen, size: Size) -> Partne
     areas = partners.areas
     if areas is not None:
         areas = np.where(applied[:, np.newaxis, np.newaxis], areas, 0)
-    return Partners(rows, shares, areas, partners.shifts)
+    return Partners(rows, shares, areas, partners.shifts, name)
 
 
 def _checked_pull(name: str, transform: Moves, numbers: Numbers, count: int, size: Size) -> Pull:
