@@ -1,7 +1,7 @@
 """Draws every transform: writes `docs/transforms.md` and its pictures in `docs/figures/transforms`.
 
-    python docs/gallery.py           # all of it
-    python docs/gallery.py --check   # only tell whether the page is what it would write
+`python docs/gallery.py` does all of it; with `--check` it only tells whether the page is what it
+would write.
 """
 
 from __future__ import annotations
@@ -83,9 +83,17 @@ EXAMPLES = {
 }
 STAGES = (
     ("Moves", "MOVES", "Folded into one warp, in the order of the list, whatever their number."),
-    ("Recolours", "RECOLOURS", "One pass over the values, in the order of the list, after the warp."),
+    (
+        "Recolours",
+        "RECOLOURS",
+        "One pass over the values, in the order of the list, after the warp.",
+    ),
     ("Repaints", "REPAINTS", "A pass each, after that."),
-    ("Mixes", "MIXES", "At the end, with other images of the batch; one-hot labels are mixed, too."),
+    (
+        "Mixes",
+        "MIXES",
+        "At the end, with other images of the batch; one-hot labels are mixed, too.",
+    ),
     ("Containers", "CONTAINERS", "Choose for each image, at the cost of what was chosen."),
 )
 HEAD = """# Transforms
@@ -113,7 +121,8 @@ def picture() -> np.ndarray:
         sky = round(90 + 90 * share), round(150 + 70 * share), 230
         draw.line((0, row, width * scale, row), fill=sky)
     draw.ellipse((380, 30, 450, 100), fill=(255, 225, 90))
-    draw.polygon([(0, 300), (150, 190), (330, 270), (512, 210), (512, 384), (0, 384)], (70, 150, 70))
+    hill = [(0, 300), (150, 190), (330, 270), (512, 210), (512, 384), (0, 384)]
+    draw.polygon(hill, (70, 150, 70))
     for col in range(0, 512, 14):
         draw.line((col, 384, col + 30, 300), fill=(50, 120, 55), width=3)
     draw.rectangle((150, 200, 290, 320), fill=(205, 95, 70))
@@ -156,7 +165,8 @@ def paragraph(kind: type) -> str:
 
 def reference(kind: type) -> str:
     """Return where it comes from."""
-    found = re.search(r"\nReferences\n-+\n(.*?)(?:\n\n\w[\w ]*\n-{3,}|\Z)", inspect.getdoc(kind), re.S)
+    text = inspect.getdoc(kind) or ""
+    found = re.search(r"\nReferences\n-+\n(.*?)(?:\n\n\w[\w ]*\n-{3,}|\Z)", text, re.DOTALL)
     return " ".join(found[1].split()) if found else ""
 
 
@@ -168,7 +178,8 @@ def page() -> str:
         for kind in getattr(T, attribute):
             name = kind.__name__
             signature = ", ".join(
-                str(each).split(":")[0] + (f"={each.default!r}" if each.default is not each.empty else "")
+                str(each).split(":")[0]
+                + (f"={each.default!r}" if each.default is not each.empty else "")
                 for each in inspect.signature(kind).parameters.values()
             )
             parts.append(f"### {name}\n\n`{name}({signature})`\n\n{paragraph(kind)}\n")
@@ -181,7 +192,7 @@ def page() -> str:
 
 def main() -> int:
     """Write everything, or check the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing")
     options = parser.parse_args()
     path = HERE / "transforms.md"

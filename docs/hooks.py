@@ -1,4 +1,7 @@
-"""What `mkdocs.yml` adds to MkDocs: pages of the files at the top, and links that leave the site."""
+"""What `mkdocs.yml` adds to MkDocs: pages of the files at the top, and links that leave the site.
+
+And to mkdocstrings: a Returns section that is a sentence.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import griffe
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
@@ -17,6 +21,22 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
 }
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
+_RETURNS = re.compile(r"^Returns\n-------\n(.+?)(?=\n\n\w[\w ]*\n---|\Z)", re.MULTILINE | re.DOTALL)
+
+
+class ReturnsInWords(griffe.Extension):
+    """Gives sections of what is returned, which are sentences here, the type of the signature."""
+
+    def on_function(self, *, func: griffe.Function, **_: Any) -> None:
+        """Put the type above the sentence, as numpydoc has it."""
+        if func.docstring is None or func.returns is None:
+            return
+
+        def typed(found: re.Match[str]) -> str:
+            lines = "\n".join(f"    {line}".rstrip() for line in found[1].strip().splitlines())
+            return f"Returns\n-------\n{func.returns}\n{lines}"
+
+        func.docstring.value = _RETURNS.sub(typed, func.docstring.value)
 
 
 def on_files(files: Any, config: Any) -> Any:
