@@ -7,7 +7,9 @@ document runs in a process of its own, as a user's script would: this file is th
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
+import inspect
 import json
 import os
 import re
@@ -114,6 +116,70 @@ if __name__ == "__main__":
 
 
 import pytest  # noqa: E402 - below is what the script does not need
+
+SECTIONS = {
+    "From Albumentations": "albumentations",
+    "From torchvision": "torchvision",
+    "From Keras' layers": "keras",
+    "From ImageDataGenerator": "keras",
+}
+
+
+def rows_of(section: str) -> list[tuple[str, str]]:
+    """Return the first two columns of the table of three in a section of the manual."""
+    text = (ROOT / "docs" / "migrating.md").read_text(encoding="utf-8")
+    part = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\| `(.+?)` \| `(.+?)` \| .*\|$", part, re.MULTILINE)
+
+
+def names_of(library: str) -> dict[str, object]:
+    """Import what the tables of a library call by its short name."""
+    if library == "albumentations":
+        return {"A": importlib.import_module(library)}
+    if library == "torchvision":
+        v2 = importlib.import_module("torchvision.transforms.v2")
+        return {"v2": v2, "torch": importlib.import_module("torch")}
+    return {"layers": importlib.import_module("keras").layers}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_what_tables_name_here_can_be_made(section):
+    import fastaug
+
+    rows = rows_of(section)
+    assert len(rows) > 10
+    for _, here in rows:
+        made = eval(here, {"T": fastaug.transforms, "fastaug": fastaug})
+        for each in made if isinstance(made, list) else [made]:
+            kinds = (*fastaug.transforms.TRANSFORMS, fastaug.Augmenter)
+            assert isinstance(each, kinds), here
+
+
+@pytest.mark.filterwarnings("ignore")  # of other libraries: some names are old ones
+@pytest.mark.parametrize("section", SECTIONS)
+def test_what_tables_name_there_can_be_made(section):
+    library = SECTIONS[section]
+    if not installed(library):
+        pytest.skip(f"{library} is not installed")
+    names = names_of(library)
+    for there, _ in rows_of(section):
+        if section == "From ImageDataGenerator":
+            from fastaug import keras_legacy
+
+            option = there.partition("=")[0]
+            known = inspect.signature(keras_legacy.ImageDataGenerator).parameters
+            assert option in known, there
+        else:
+            eval(there, dict(names))
+
+
+def test_tables_have_every_transform():
+    """Whoever comes from elsewhere finds all of them somewhere."""
+    from fastaug import transforms
+
+    text = (ROOT / "docs" / "migrating.md").read_text(encoding="utf-8")
+    for kind in transforms.TRANSFORMS:
+        assert f"T.{kind.__name__}(" in text, kind.__name__
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
