@@ -24,7 +24,7 @@ OPTIONAL = {"albumentations", "grain", "pandas", "tensorflow", "torch", "torchvi
 
 
 def blocks_of(document: str) -> list[tuple[str, set[str]]]:
-    """Return the Python blocks of a document, at their lines, and the optional libraries of each."""
+    """Return the Python blocks of a document, at their lines, and what each needs of OPTIONAL."""
     text = (ROOT / "docs" / document).read_text(encoding="utf-8")
     blocks = []
     for found in re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
@@ -72,8 +72,8 @@ def draw_data(folder: Path) -> None:
         shares = (*middle, (right - left) / size[0], (bottom - top) / size[1])
         line = " ".join(f"{share:.6f}" for share in shares)
         (data / "labels" / f"{name}.txt").write_text(f"{number % 2} {line}\n")
-        corners = zip(("xmin", "ymin", "xmax", "ymax"), (left + 1, top + 1, right, bottom))
-        inside = "".join(f"<{corner}>{value}</{corner}>" for corner, value in corners)
+        corners = {"xmin": left + 1, "ymin": top + 1, "xmax": right, "ymax": bottom}
+        inside = "".join(f"<{corner}>{value}</{corner}>" for corner, value in corners.items())
         (data / "annotations" / f"{name}.xml").write_text(
             f"<annotation><filename>{name}.png</filename><object><name>{kind}</name>"
             f"<bndbox>{inside}</bndbox></object></annotation>"
