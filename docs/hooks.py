@@ -1,6 +1,6 @@
 """What `mkdocs.yml` adds to MkDocs: pages of the files at the top, and links that leave the site.
 
-And to mkdocstrings: a Returns section that is a sentence.
+And to mkdocstrings: docstrings and options as they are written here.
 """
 
 from __future__ import annotations
@@ -22,14 +22,23 @@ PAGES = {
 }
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 _RETURNS = re.compile(r"^Returns\n-------\n(.+?)(?=\n\n\w[\w ]*\n---|\Z)", re.MULTILINE | re.DOTALL)
+_GROUP = re.compile(r"^(\w+(?:, +\w+)+)\n((?:    .*\n?|\n(?=    ))+)", re.MULTILINE)
+_FIELDS = ("_option", "_FLAG")  # of `fastaug.settings`: the default comes first
 
 
-class ReturnsInWords(griffe.Extension):
-    """Gives sections of what is returned, which are sentences here, the type of the signature."""
+class AsWritten(griffe.Extension):
+    """Reads docstrings and options as they are written in fastaug.
+
+    A section of what is returned is a sentence; parameters that are told of together have types and
+    defaults of their own; and the default of an option is what its field begins with.
+    """
 
     def on_function(self, *, func: griffe.Function, **_: Any) -> None:
         """Put the type above the sentence, as numpydoc has it."""
-        if func.docstring is None or func.returns is None:
+        if func.docstring is None:
+            return
+        _ungroup(func.docstring)
+        if func.returns is None:
             return
 
         def typed(found: re.Match[str]) -> str:
@@ -37,6 +46,28 @@ class ReturnsInWords(griffe.Extension):
             return f"Returns\n-------\n{func.returns}\n{lines}"
 
         func.docstring.value = _RETURNS.sub(typed, func.docstring.value)
+
+    def on_class(self, *, cls: griffe.Class, **_: Any) -> None:
+        """Tell of each parameter by itself."""
+        if cls.docstring is not None:
+            _ungroup(cls.docstring)
+
+    def on_attribute_instance(self, *, attr: griffe.Attribute, **_: Any) -> None:
+        """Take the default out of an option's field."""
+        value = attr.value
+        if isinstance(value, griffe.ExprCall) and str(value.function) in _FIELDS:
+            attr.value = value.arguments[0]
+
+
+def _ungroup(docstring: griffe.Docstring) -> None:
+    """Give parameters that share a text the text each."""
+
+    def each(found: re.Match[str]) -> str:
+        text = found[2].rstrip("\n")
+        end = found[2][len(text) :]
+        return "\n".join(f"{name.strip()}\n{text}" for name in found[1].split(",")) + end
+
+    docstring.value = _GROUP.sub(each, docstring.value)
 
 
 def on_files(files: Any, config: Any) -> Any:
