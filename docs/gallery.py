@@ -1,7 +1,7 @@
 """Draws every transform: writes `docs/transforms.md` and its pictures in `docs/figures/transforms`.
 
-`python docs/gallery.py` does all of it; with `--check` it only tells whether the page is what it
-would write.
+python docs/gallery.py           # all of it
+python docs/gallery.py --check   # only tell whether the page is what it would write
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ EXAMPLES = {
     "Perspective": "T.Perspective(0.5, probability=1)",
     "RandomResizedCrop": "T.RandomResizedCrop((96, 128), scale=(0.2, 1.0))",
     "RandomCrop": "T.RandomCrop((72, 96), padding=8)",
+    "BoxSafeCrop": "T.BoxSafeCrop(96)",
+    "RandomIoUCrop": "T.RandomIoUCrop(96)",
     "CenterCrop": "T.CenterCrop((60, 80))",
     "Resize": "T.Resize((48, 64))",
     "LargestSide": "T.LargestSide(80)",
@@ -80,7 +82,10 @@ EXAMPLES = {
     "RandAugment": "T.RandAugment(2, 15)",
     "TrivialAugment": "T.TrivialAugment()",
     "AutoAugment": 'T.AutoAugment("imagenet")',
+    "AugMix": "T.AugMix(severity=6)",
 }
+HOUSE = (37, 50, 73, 80)  # its box in the picture: left, top, right, bottom
+
 STAGES = (
     ("Moves", "MOVES", "Folded into one warp, in the order of the list, whatever their number."),
     (
@@ -121,8 +126,9 @@ def picture() -> np.ndarray:
         sky = round(90 + 90 * share), round(150 + 70 * share), 230
         draw.line((0, row, width * scale, row), fill=sky)
     draw.ellipse((380, 30, 450, 100), fill=(255, 225, 90))
-    hill = [(0, 300), (150, 190), (330, 270), (512, 210), (512, 384), (0, 384)]
-    draw.polygon(hill, (70, 150, 70))
+    draw.polygon(
+        [(0, 300), (150, 190), (330, 270), (512, 210), (512, 384), (0, 384)], (70, 150, 70)
+    )
     for col in range(0, 512, 14):
         draw.line((col, 384, col + 30, 300), fill=(50, 120, 55), width=3)
     draw.rectangle((150, 200, 290, 320), fill=(205, 95, 70))
@@ -140,11 +146,24 @@ def sources() -> np.ndarray:
     return np.stack([base, base[:, ::-1], 255 - base, np.roll(base, 1, axis=-1)])
 
 
+def framed(image: np.ndarray) -> np.ndarray:
+    """Return an image with the frame of its box."""
+    canvas = Image.fromarray(image)
+    left, top, right, bottom = HOUSE
+    ImageDraw.Draw(canvas).rectangle((left, top, right - 1, bottom - 1), outline=(255, 255, 0))
+    return np.asarray(canvas)
+
+
 def strip(name: str) -> Image.Image:
     """Return the source and what becomes of it, side by side."""
     transform = eval(EXAMPLES[name], {"T": T})  # noqa: S307 - our own text
     images = sources() if isinstance(transform, T.Mixes) else np.stack([picture()] * SAMPLES)
-    made = Augmenter([transform], seed=3, fill=128, threads=1)(images)
+    augmenter = Augmenter([transform], seed=3, fill=128, threads=1)
+    if isinstance(transform, T.SeesBoxes):
+        images = np.stack([framed(picture())] * SAMPLES)
+        made = augmenter(images, boxes=[[HOUSE]] * SAMPLES)["images"]
+    else:
+        made = augmenter(images)
     if made.dtype != np.uint8:  # normalised: shown about the middle
         made = np.clip(made * 50 + 110, 0, 255).astype(np.uint8)
     shown = [images[0], *made]
@@ -165,8 +184,9 @@ def paragraph(kind: type) -> str:
 
 def reference(kind: type) -> str:
     """Return where it comes from."""
-    text = inspect.getdoc(kind) or ""
-    found = re.search(r"\nReferences\n-+\n(.*?)(?:\n\n\w[\w ]*\n-{3,}|\Z)", text, re.DOTALL)
+    found = re.search(
+        r"\nReferences\n-+\n(.*?)(?:\n\n\w[\w ]*\n-{3,}|\Z)", inspect.getdoc(kind), re.S
+    )
     return " ".join(found[1].split()) if found else ""
 
 
@@ -192,7 +212,9 @@ def page() -> str:
 
 def main() -> int:
     """Write everything, or check the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--check", action="store_true", help="write nothing")
     options = parser.parse_args()
     path = HERE / "transforms.md"

@@ -15,11 +15,8 @@ from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
 # Files at the top of the repository, and the pages that they become.
-PAGES = {
-    "README.md": "manual.md",
-    "CONTRIBUTING.md": "contributing.md",
-    "CHANGELOG.md": "changelog.md",
-}
+PAGES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+START = {"README.md": "index.md"}  # stands in its place
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 _RETURNS = re.compile(r"^Returns\n-------\n(.+?)(?=\n\n\w[\w ]*\n---|\Z)", re.MULTILINE | re.DOTALL)
 _GROUP = re.compile(r"^(\w+(?:, +\w+)+)\n((?:    .*\n?|\n(?=    ))+)", re.MULTILINE)
@@ -91,7 +88,7 @@ def on_page_markdown(markdown: str, page: Any, files: Any, **_: Any) -> str:
         mark, text, link, anchor = found.groups()
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), link))
         in_docs = target.removeprefix("docs/") if target.startswith("docs/") else None
-        for known in (PAGES.get(target), in_docs, f"{in_docs}/index.md"):
+        for known in ((PAGES | START).get(target), in_docs, f"{in_docs}/index.md"):
             made = None if known is None else files.get_file_from_path(known)
             if made is not None and made.inclusion.is_included():
                 there = posixpath.relpath(known, posixpath.dirname(uri) or ".")

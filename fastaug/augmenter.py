@@ -16,8 +16,15 @@ from fastaug.pixels.batch import Recipe, make_batch
 from fastaug.pixels.buffers import BatchBuffers
 from fastaug.pixels.layout import Array, check_dtype, size_of, working_dtype
 from fastaug.pixels.standardization import Standardization, standardization
-from fastaug.targets.boxes import BoxRules
-from fastaug.targets.following import NAMES, TargetRules, follow, read_targets, write_targets
+from fastaug.targets.boxes import BoxBatch, BoxRules, read_boxes
+from fastaug.targets.following import (
+    NAMES,
+    TargetRules,
+    Targets,
+    follow,
+    read_targets,
+    write_targets,
+)
 from fastaug.transforms.base import Mixes, Moves, Recolours, Repaints, Transform
 from fastaug.transforms.keras.policy import without_augmentation
 from fastaug.transforms.listing import check_transforms, words_of
@@ -207,20 +214,42 @@ class Augmenter:
         }
         if isinstance(images, Mapping):
             images, given, extra = _from_mapping(images, given)
-            drawn = self._draw_for(images, step)
-            return extra | self._applied(drawn, images, given, named=True)
+            return extra | self._made(images, given, step, named=True)
         named = any(value is not None for value in given.values())
-        return self._applied(self._draw_for(images, step), images, given, named=named)
+        return self._made(images, given, step, named=named)
 
-    def draw(self, count: int, size: tuple[int, int], *, step: int | None = None) -> Drawn:
-        """Draw for `count` images of a size (height, width); None takes the next step."""
+    def draw(
+        self,
+        count: int,
+        size: tuple[int, int],
+        *,
+        step: int | None = None,
+        boxes: Any = None,
+        box_labels: Any = None,
+    ) -> Drawn:
+        """Draw for `count` images of a size (height, width); None takes the next step.
+
+        `boxes` are those of `__call__`, for transforms that look at them: `BoxSafeCrop` and
+        `RandomIoUCrop`.
+        """
+        found = None
+        if boxes is not None:
+            found = read_boxes(boxes, box_labels, count, size, self.rules.boxes)
+        return self._draw(count, size, step, found)
+
+    def _draw(
+        self, count: int, size: tuple[int, int], step: int | None, boxes: BoxBatch | None
+    ) -> Drawn:
         with self._lock:
             if step is None:
                 step = self.step
                 self.step += 1
         check_integer("step", step, minimum=0)
         drawn = self.policy.draw(
-            Streams(_UNUSED, self.seed, int(step)), int(count), (size[0], size[1])
+            Streams(_UNUSED, self.seed, int(step)),
+            int(count),
+            (size[0], size[1]),
+            None if boxes is None or not self.policy.sees_boxes else boxes.there,
         )
         self._last = drawn
         return drawn
@@ -241,7 +270,7 @@ class Augmenter:
         if len(images) != len(drawn):
             raise ValueError(f"drawn for {len(drawn)} images, and there are {len(images)}")
         named = any(value is not None for value in targets.values())
-        return self._applied(drawn, images, targets, named=named)
+        return self._applied(drawn, images, self._read(images, targets), named=named)
 
     def parameters(self, i: int) -> dict[str, Any]:
         """Return what was done to image `i` of the last batch, an entry for each transform."""
@@ -314,9 +343,16 @@ class Augmenter:
     def __repr__(self) -> str:
         return f"Augmenter({list(self.transforms)!r}, seed={self.seed})"
 
-    def _draw_for(self, images: Any, step: int | None) -> Drawn:
+    def _made(self, images: Any, given: dict[str, Any], step: int | None, *, named: bool) -> Any:
         images = self._checked(images)
-        return self.draw(len(images), size_of(images.shape[1:], self.data_format), step=step)
+        targets = self._read(images, given)
+        size = size_of(images.shape[1:], self.data_format)
+        drawn = self._draw(len(images), size, step, targets.boxes)
+        return self._applied(drawn, images, targets, named=named)
+
+    def _read(self, images: Array, given: dict[str, Any]) -> Targets:
+        size = size_of(images.shape[1:], self.data_format)
+        return read_targets(len(images), size, self.data_format, self.rules, **given)
 
     def _checked(self, images: Any) -> Array:
         """Return images as an array of numbers of rank 4."""
@@ -331,10 +367,7 @@ class Augmenter:
             raise ValueError(f"images without a pixel: their shape is {array.shape}")
         return array
 
-    def _applied(self, drawn: Drawn, images: Any, given: dict[str, Any], *, named: bool) -> Any:
-        images = self._checked(images)
-        size = size_of(images.shape[1:], self.data_format)
-        targets = read_targets(len(images), size, self.data_format, self.rules, **given)
+    def _applied(self, drawn: Drawn, images: Array, targets: Targets, *, named: bool) -> Any:
         after = follow(
             targets,
             drawn,

@@ -115,7 +115,21 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
         (direction of shifts, centre of images that aren't square, brightness cut to whole numbers,
         sample weights of a subset).
     transforms
-        Augmentations that Keras does not have, from `fastaug.transforms`.
+        A list of `fastaug.transforms`: augmentations that Keras does not have.
+    bounding_box_format
+        Of the boxes that come in and go out, by Keras 3's names: "xyxy", "rel_xyxy", "xywh",
+        "center_xywh", "yxyx" and so on.
+    max_boxes
+        How many boxes of an image a batch has room for; None: as many as the image with the most.
+    min_visibility, min_area
+        What must be left of a box in the picture: a share of its area, and square pixels; a box
+        with less is dropped, with its label.
+    mask_fill
+        What mask pixels from outside of the picture get where `fill_mode` is "constant".
+    erase_masks
+        Whether holes that are erased in images become `mask_fill` in masks.
+    flip_pairs
+        Pairs of numbers of keypoints that change places where an image is mirrored.
     dim_ordering
         Keras 1's name for `data_format`: "tf", "th" or "default".
 

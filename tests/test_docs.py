@@ -96,9 +96,9 @@ def test_the_studys_notebook_runs_from_top_to_bottom(tmp_path):
     assert {"preview.png", "generation.png", "Generator-256.png"} <= charts
 
 
-def test_readme_shows_what_describe_prints(capsys):
+def test_manual_shows_what_describe_prints(capsys):
     Generator(**STUDY).describe()
-    assert capsys.readouterr().out.strip() in (ROOT / "README.md").read_text()
+    assert capsys.readouterr().out.strip() in (ROOT / "docs" / "generator.md").read_text()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -114,17 +114,31 @@ def test_architecture_lists_every_room():
             assert f"`{path.stem}{'/' if path.is_dir() else ''}`" in text, path.name
 
 
-def test_every_transform_has_a_row_in_the_readme():
-    section = (ROOT / "README.md").read_text().partition("\n### Transforms\n")[2]
-    rows = re.findall(r"^\| `(\w+)\(", section.partition("\n### ")[0], re.MULTILINE)
-    assert rows == [kind.__name__ for kind in transforms.TRANSFORMS]
+def test_the_gallery_shows_every_transform():
+    command = [sys.executable, ROOT / "docs" / "gallery.py", "--check"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (ROOT / "docs" / "transforms.md").read_text()
+    assert re.findall(r"^### (\w+)$", page, re.MULTILINE) == [
+        kind.__name__ for kind in transforms.TRANSFORMS
+    ]
+    pictures = {path.stem for path in (ROOT / "docs" / "figures" / "transforms").iterdir()}
+    assert pictures == {kind.__name__ for kind in transforms.TRANSFORMS}
 
 
-def test_every_transform_that_has_a_file_is_listed():
-    rooms = {"__init__", "base", "geometry", "policy", "streams"}
+def test_every_module_of_transforms_is_listed():
     folder = ROOT / "fastaug" / "transforms"
-    files = {path.stem for path in folder.glob("*.py")} - rooms
-    assert {kind.__module__.rpartition(".")[2] for kind in transforms.TRANSFORMS} == files
+    for stage in ("moves", "recolours", "repaints", "mixes", "containers"):
+        files = {path.stem for path in (folder / stage).glob("[a-z]*.py")}
+        found = {
+            kind.__module__.rpartition(".")[2]
+            for kind in transforms.TRANSFORMS
+            if f".{stage}." in kind.__module__
+        }
+        assert found <= files
+        helping = {"repaints": {"ranges", "planes", "fills"}, "containers": {"operations"}}
+        assert files - found <= helping.get(stage, set())
 
 
 def test_every_parameter_is_documented():
@@ -133,11 +147,15 @@ def test_every_parameter_is_documented():
         assert re.search(rf"^(.*, )?{name}(,.*)?$", text, re.MULTILINE), name
 
 
-def test_own_options_are_in_the_readme():
-    readme = (ROOT / "README.md").read_text()
+def test_readme_is_a_first_screen():
+    assert len((ROOT / "README.md").read_text().splitlines()) < 150
+
+
+def test_own_options_are_in_the_manual():
+    manual = (ROOT / "docs" / "generator.md").read_text()
     for name, parameter in inspect.signature(Generator).parameters.items():
         if parameter.kind is parameter.KEYWORD_ONLY and name != "dim_ordering":
-            assert f"| `{name}` |" in readme, name
+            assert f"| `{name}` |" in manual, name
 
 
 def test_version_is_that_of_the_package():

@@ -30,7 +30,7 @@ pytestmark = [
     # Keras 3.15 takes `affine_transform` from where SciPy had it before 1.8.
     pytest.mark.filterwarnings("ignore:Please import `affine_transform`:DeprecationWarning"),
     # Images that are not square show Keras' quirks, which is what parity is about.
-    pytest.mark.filterwarnings("ignore:as in Keras:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*as in Keras:UserWarning"),
 ]
 
 NEW_SCIPY = pytest.mark.skipif(

@@ -395,7 +395,9 @@ class BatchIterator(Followed, KerasLoop, keras_legacy.Iterator, ABC):  # type: i
     def _stream_seed(self) -> int:
         return self._drawn_seed if self.seed is None else int(self.seed)
 
-    def _draw(self, position: Position, count: int) -> tuple[Drawn, np.random.RandomState]:
+    def _draw(
+        self, position: Position, rows: NDArray[np.intp]
+    ) -> tuple[Drawn, np.random.RandomState]:
         """Draw a batch; a pass's first batch comes behind its order, as in Keras.
 
         Return the stream, too, from which the names of saved pictures come next.
@@ -404,7 +406,7 @@ class BatchIterator(Followed, KerasLoop, keras_legacy.Iterator, ABC):  # type: i
         if position.batch == 0 and self._shuffle:
             rng.permutation(self.n)
         streams = Streams(rng, self._stream_seed, position.seen)
-        return self._policy().draw(streams, count, self._size), rng
+        return self._draw_for(rows, streams), rng
 
     def _take(self, position: Position) -> Any:
         """Return a batch, made now or ahead of time."""
@@ -424,7 +426,7 @@ class BatchIterator(Followed, KerasLoop, keras_legacy.Iterator, ABC):  # type: i
             own = self._replaced_batches()
             if own is not None or self._has_methods or not isinstance(self._function, batched):
                 return self._make_as_keras(position, rows, own)
-        drawn, rng = self._draw(position, len(rows))
+        drawn, rng = self._draw(position, rows)
         images = self._make_watched(position, wanted, drawn)
         if self._saver is not None:
             self._saver.save(images, rows, rng)

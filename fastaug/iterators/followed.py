@@ -15,6 +15,7 @@ from fastaug.pixels.mixing import blended_labels
 from fastaug.settings import Settings
 from fastaug.targets.following import Targets, follow, mix_labels
 from fastaug.transforms.policy import Drawn, Policy
+from fastaug.transforms.streams import Streams
 
 
 class Followed:
@@ -24,6 +25,7 @@ class Followed:
     data_format: str
     _label: Any
     _settings: Any
+    _size: Any
 
     def _follow(self, followers: Followers | None, *, augment: bool) -> None:
         """Let targets follow the images, and say whether these are augmented."""
@@ -37,6 +39,13 @@ class Followed:
     def _policy(self) -> Policy:
         """Return what is drawn."""
         return self._settings.policy(augment=self._augment)
+
+    def _draw_for(self, rows: NDArray[np.intp], streams: Streams) -> Drawn:
+        """Draw for the images of rows."""
+        policy, boxes = self._policy(), None
+        if policy.sees_boxes and self._followers is not None:
+            boxes = self._followers.boxes_of(rows)
+        return policy.draw(streams, len(rows), self._size, None if boxes is None else boxes.there)
 
     def _followed(self, rows: NDArray[np.intp], drawn: Drawn) -> Targets | None:
         """Return the targets of rows, after what was drawn."""

@@ -33,6 +33,9 @@ class Followers(Protocol):
     def of(self, rows: NDArray[np.intp]) -> Targets:
         """Return the targets of rows, as they are in the sources."""
 
+    def boxes_of(self, rows: NDArray[np.intp]) -> BoxBatch | None:
+        """Return their boxes alone."""
+
     def rest(self) -> None:
         """Free processes until the next batch is wanted."""
 
@@ -60,13 +63,17 @@ class ArrayFollowers:
     def of(self, rows: NDArray[np.intp]) -> Targets:
         """Return the targets of rows."""
         whole = self._targets
-        boxes = whole.boxes
         return replace(
             whole,
             masks=None if whole.masks is None else whole.masks[rows],
-            boxes=None if boxes is None else of_rows(boxes, rows),
+            boxes=self.boxes_of(rows),
             points=None if whole.points is None else whole.points[rows],
         )
+
+    def boxes_of(self, rows: NDArray[np.intp]) -> BoxBatch | None:
+        """Return their boxes alone."""
+        boxes = self._targets.boxes
+        return None if boxes is None else of_rows(boxes, rows)
 
     def rest(self) -> None:
         """Do nothing: the targets are the user's."""
@@ -135,6 +142,7 @@ class FileFollowers:
         self._masks, self._data_format, self._stats = masks, data_format, stats
         self._drawn_masks, self._boxes, self._labels = drawn_masks, boxes, labels
         self._sizes: dict[int, Size] = {}
+        self._compared: set[int] = set()  # rows whose mask was found to be of the picture's size
         self._batch_size = batch_size
         self._source: Any = None
         self._dtype: np.dtype[Any] = np.dtype(np.uint8)
@@ -150,15 +158,18 @@ class FileFollowers:
             masks = self._read_masks(rows)
         elif self._drawn_masks is not None:
             masks = self._draw_masks(rows)
-        boxes = None if self._boxes is None else self._read_boxes(rows)
-        return Targets(masks, boxes=boxes, labelled_boxes=self._labels is not None)
+        return Targets(masks, boxes=self.boxes_of(rows), labelled_boxes=self._labels is not None)
+
+    def boxes_of(self, rows: NDArray[np.intp]) -> BoxBatch | None:
+        """Return their boxes alone."""
+        return None if self._boxes is None else self._read_boxes(rows)
 
     def _read_masks(self, rows: NDArray[np.intp]) -> Array:
         assert self._masks is not None
         for row in rows:
-            if int(row) not in self._sizes:
+            if int(row) not in self._compared:
                 check_sizes(self._filepaths[row], self._masks[row])
-                self._sizes[int(row)] = (0, 0)
+                self._compared.add(int(row))
         if self._source is None:
             target = replace(
                 self._target, color_mode=NUMBERS, interpolation="nearest", decode="exact"

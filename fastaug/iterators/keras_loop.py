@@ -233,7 +233,7 @@ class KerasLoop:
         asked = not self._read_ahead.is_ahead()
         if isinstance(function, batched) and asked and self._function_draws is not False:
             rng = batch_stream(self._stream_seed, position.seen)
-            drawn = self._draw(position, len(wanted[1]))[0]
+            drawn = self._draw(position, wanted[1])[0]
             rng.set_state(self._rng.get_state(legacy=False))
             with global_states(rng, self._python_seed(position)):
                 seen = DrawsSeen()

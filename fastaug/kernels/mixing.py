@@ -7,6 +7,8 @@ import numpy as np
 from fastaug.kernels.launch import inner, shared
 from fastaug.kernels.storing import encode
 
+BLOCK = 4096  # values that are summed up at a time, in the cache
+
 
 @inner
 def copy(source, out):
@@ -35,6 +37,29 @@ def paste(source, area, shift, width, out):
         place, start = row * width, (row + shift[0]) * width + shift[1]
         for k in range(begin, end):
             out[np.uintp(place + k)] = source[np.uintp(start + k)]
+
+
+@inner
+def blend_block(stack, shares, i, first, last, line, out):
+    """Fill values of flat image i with the sum of those of all layers by their shares."""
+    for k in range(last - first):
+        line[np.uintp(k)] = shares[i, 0] * stack[0, i, np.uintp(first + k)]
+    for layer in range(1, len(stack)):
+        share = shares[i, layer]
+        for k in range(last - first):
+            line[np.uintp(k)] += share * stack[layer, i, np.uintp(first + k)]
+    for k in range(last - first):
+        out[i, np.uintp(first + k)] = encode(line[np.uintp(k)], out)
+
+
+@shared
+def blend_stack(stack, shares, out, share, threads):
+    """Blend layers (k, n, values) by shares (n, k), float32 or float64, into `out` (n, values)."""
+    layers, count, values = stack.shape
+    line = np.empty(BLOCK, shares.dtype)
+    for i in range(count * share // threads, count * (share + 1) // threads):
+        for first in range(0, values, BLOCK):
+            blend_block(stack, shares, i, first, min(first + BLOCK, values), line, out)
 
 
 @shared

@@ -24,8 +24,7 @@ from fastaug.kernels.batch import (
     augment_images,
     finish_images,
 )
-from fastaug.kernels.lanes import WIDTH as LANES
-from fastaug.kernels.launch import COMPILED, Pace, launch, launch_shares, limited_threads
+from fastaug.kernels.launch import Pace, launch, launch_shares, limited_threads
 from fastaug.kernels.policy import make_images
 from fastaug.kernels.warp import FILL_MODES
 from fastaug.pixels.buffers import BatchBuffers
@@ -45,11 +44,16 @@ from fastaug.pixels.standardization import Standardization
 from fastaug.transforms.base import Partners
 from fastaug.transforms.geometry import Pull, still
 from fastaug.transforms.policy import Drawn
-from fastaug.transforms.program import check_channels, is_still, program_of
+from fastaug.transforms.program import (
+    check_channels,
+    fits_lanes,
+    is_still,
+    needs_scalars,
+    program_of,
+)
 
 _LARGE = 2**20  # pixels of an image whose rows are shared out among threads, ...
 _FEW_LARGE = 2**16  # ... and of images that are fewer than the threads
-_OFFSETS = 2**31  # the lanes' offsets into an image are 32 bits wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +238,7 @@ def _augment(
     if drawn.numbers:
         return _by_policy(work, threads, images, rows, pull, drawn, finish, layout, batch)
     plan = _plan(recipe, pull, drawn)
-    plain = None if _fits_lanes(layout) and not recipe.plain else True
+    plain = None if fits_lanes(layout) and not recipe.plain else True
     arguments = images, rows, plan, layout, finish, plain, as_bits(batch)
     # Rows are shared out where whole images would leave threads idle, and it shows.
     pixels = layout.height * layout.width
@@ -268,21 +272,13 @@ def _by_policy(
     ):
         return np.take(images, rows, axis=0, out=batch, mode="clip")  # "raise" copies twice
     program = program_of(recipe.order, recipe.fill_mode, recipe.cval, pull, steps, layout, finish)
-    scalar = recipe.plain or layout.channels > LANES or not _fits_lanes(layout)
-    if recipe.working_dtype != np.float32:
-        scalar = True
+    scalar = needs_scalars(layout, recipe.working_dtype, plain=recipe.plain)
     shares = min(threads, len(rows))
     arguments = images, rows, program, layout, finish, scalar, as_bits(batch), shares
     work.pace.note(
         threads, len(rows) * layout.height * layout.width, launch_shares(make_images, *arguments)
     )
     return batch
-
-
-def _fits_lanes(layout: Layout) -> bool:
-    """Tell whether the fast path is taken: a pixel fits into the lanes, and there is a compiler."""
-    values = layout.source_height * layout.source_width * layout.channels
-    return COMPILED and layout.channels <= LANES and values < _OFFSETS
 
 
 def _plan(recipe: Recipe, pull: Pull, drawn: Drawn) -> Plan:

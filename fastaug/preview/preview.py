@@ -197,7 +197,7 @@ def _make_once(iterator: BatchIterator, position: Position, limit: int) -> _Prev
         )
     request = iterator._request(position)
     rows = request[1]
-    drawn, _ = iterator._draw(position, len(rows))
+    drawn, _ = iterator._draw(position, rows)
     recipe = iterator._recipe()
     last = recipe.standardization
     own = iterator._make_as_keras(position, rows, None) if iterator._needs_asker() else None

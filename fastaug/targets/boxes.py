@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 
 from fastaug.checks import check_integer, check_number, check_one_of
 from fastaug.transforms.base import Partners
-from fastaug.transforms.geometry import Pull, Size
-
-Boxes = NDArray[np.float64]
+from fastaug.transforms.geometry import Boxes, Pull, Size, boxes_after
 
 # As `keras.utils.bounding_boxes` in Keras 3.15 names them.
 FORMATS = (
@@ -31,7 +29,6 @@ FORMATS = (
     "rel_xywh",
     "rel_center_xywh",
 )
-_EDGE_POINTS = 9  # of a side, where lines become curves
 _TOLERANCE = 1e-3  # pixels that rounding may put a box outside
 
 
@@ -106,6 +103,15 @@ class BoxBatch:
     boxes: Boxes
     labels: NDArray[Any]
     valid: NDArray[np.bool_]
+
+    @property
+    def there(self) -> Boxes:
+        """The boxes, NaN where there are none: as transforms see them."""
+        return np.where(self.valid[..., np.newaxis], self.boxes, np.nan)
+
+    def without(self, kept: NDArray[np.bool_] | None) -> BoxBatch:
+        """Return the same without boxes that a transform dropped; None: it dropped none."""
+        return self if kept is None else BoxBatch(self.boxes, self.labels, self.valid & kept)
 
     def packed(self, room: int) -> BoxBatch:
         """Return the same with those that there are in front, in `room` places."""
@@ -228,21 +234,12 @@ def _check_boxes(
 
 def move_boxes(batch: BoxBatch, pull: Pull, rules: BoxRules) -> BoxBatch:
     """Return the boxes around what the boxes become, clipped, and without those that are gone."""
-    count, room = batch.valid.shape
-    if not room:
+    if not batch.valid.shape[1]:
         return batch
-    steps = np.linspace(0, 1, 2 if pull.offsets is None else _EDGE_POINTS)
-    down, across = (grid.ravel() for grid in np.meshgrid(steps, steps, indexing="ij"))
-    left, top, right, bottom = np.moveaxis(batch.boxes[..., np.newaxis], -2, 0)
-    rows = top + (bottom - top) * down - 0.5
-    cols = left + (right - left) * across - 0.5
-    points = np.stack([rows, cols], axis=-1).reshape(count, -1, 2)
-    places = pull.places(points).reshape(count, room, -1, 2) + 0.5
-    lost = np.asarray(np.isnan(places).any(axis=(2, 3)))
-    places = np.where(lost[..., np.newaxis, np.newaxis], 0.0, places)
-    low, high = places.min(axis=2), places.max(axis=2)
-    whole = np.stack([low[..., 1], low[..., 0], high[..., 1], high[..., 0]], axis=-1)
-    return clipped(BoxBatch(whole, batch.labels, batch.valid & ~lost), pull.size, rules)
+    moved = boxes_after(batch.boxes, pull)
+    lost = np.asarray(np.isnan(moved).any(axis=-1))
+    moved = np.where(lost[..., np.newaxis], 0.0, moved)
+    return clipped(BoxBatch(moved, batch.labels, batch.valid & ~lost), pull.size, rules)
 
 
 def clipped(batch: BoxBatch, size: Size, rules: BoxRules) -> BoxBatch:

@@ -160,7 +160,7 @@ def follow(
         if rules.erase_masks:
             _erase(masks, drawn, rules.mask_fill, data_format)
     if boxes is not None:
-        boxes = move_boxes(boxes, pull, rules.boxes)
+        boxes = move_boxes(boxes.without(drawn.kept_boxes), pull, rules.boxes)
     if points is not None:
         points = move_points(points, pull, rules.flip_pairs)
     labels, weights = targets.labels, targets.weights

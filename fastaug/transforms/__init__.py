@@ -14,9 +14,11 @@ from fastaug.transforms.base import (
     Partners,
     Recolours,
     Repaints,
+    SeesBoxes,
     Steps,
     Transform,
 )
+from fastaug.transforms.containers.augmix import AugMix
 from fastaug.transforms.containers.choice import (
     OneOf,
     RandomOrder,
@@ -50,6 +52,7 @@ from fastaug.transforms.moves.affine import (
     Shear,
     Translate,
 )
+from fastaug.transforms.moves.box_crops import BoxSafeCrop, RandomIoUCrop
 from fastaug.transforms.moves.crops import (
     CenterCrop,
     LargestSide,
@@ -108,9 +111,11 @@ from fastaug.transforms.serial import (
 
 __all__ = [
     "Affine",
+    "AugMix",
     "AutoAugment",
     "AutoContrast",
     "Brightness",
+    "BoxSafeCrop",
     "CLAHE",
     "CONTAINERS",
     "CenterCrop",
@@ -156,6 +161,7 @@ __all__ = [
     "REPAINTS",
     "RandAugment",
     "RandomCrop",
+    "RandomIoUCrop",
     "RandomOrder",
     "RandomResizedCrop",
     "Recolours",
@@ -165,6 +171,7 @@ __all__ = [
     "SaltAndPepper",
     "Saturation",
     "Scale",
+    "SeesBoxes",
     "Sharpness",
     "Shear",
     "Solarize",

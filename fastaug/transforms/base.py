@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.transforms.geometry import Pull, Size
+from fastaug.transforms.geometry import Boxes, Pull, Size
 
 # What a transform draws: an array with the image axis first, or a tuple or a mapping of such.
 Numbers: TypeAlias = Any
@@ -189,6 +189,17 @@ class Moves(Transform, Protocol):
 
     def pull(self, numbers: Numbers, size: Size) -> Pull:
         """Return where the pixels come from, in images of that size."""
+
+
+@runtime_checkable
+class SeesBoxes(Moves, Protocol):
+    """Moves pixels, and looks at the images' boxes before it draws."""
+
+    def draw_around(self, rng: np.random.Generator, boxes: Boxes, size: Size) -> Numbers:
+        """Draw for images of that size with boxes (n, k, 4), NaN where there are none."""
+
+    def kept(self, numbers: Numbers) -> Mask:
+        """Return which of these boxes stay, (n, k) bool."""
 
 
 @runtime_checkable

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 Matrices: TypeAlias = NDArray[np.float64]
 Size: TypeAlias = tuple[int, int]  # height, width
+# (n, k, 4): left, top, right, bottom in pixels, from the outer corner of the first pixel.
+Boxes: TypeAlias = NDArray[np.float64]
 
+_EDGE_POINTS = 9  # of a box's side, where lines become curves
 _ROUNDS = 12  # of the search for the place that an offset moved
 
 
@@ -156,6 +159,23 @@ class Pull:
         linear = self.matrices[:, :2, :2]
         turned = np.linalg.det(linear) * np.sign(self.matrices[:, 2, 2]) < 0
         return turned ^ (self.flips.sum(axis=1) % 2 == 1)
+
+
+def boxes_after(boxes: Boxes, pull: Pull) -> Boxes:
+    """Return the boxes around what boxes (n, k, 4) become; NaN where one has no place, or is NaN.
+
+    They may reach out of the output.
+    """
+    count, room = boxes.shape[:2]
+    steps = np.linspace(0, 1, 2 if pull.offsets is None else _EDGE_POINTS)
+    down, across = (grid.ravel() for grid in np.meshgrid(steps, steps, indexing="ij"))
+    left, top, right, bottom = np.moveaxis(boxes[..., np.newaxis], -2, 0)
+    rows = top + (bottom - top) * down - 0.5
+    cols = left + (right - left) * across - 0.5
+    points = np.stack([rows, cols], axis=-1).reshape(count, -1, 2)
+    places = pull.places(points).reshape(count, room, -1, 2) + 0.5
+    low, high = places.min(axis=2), places.max(axis=2)
+    return np.stack([low[..., 1], low[..., 0], high[..., 1], high[..., 0]], axis=-1)
 
 
 @lru_cache(maxsize=64)

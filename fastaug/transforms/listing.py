@@ -13,10 +13,12 @@ from fastaug.transforms.base import (
     Repaints,
     Transform,
 )
+from fastaug.transforms.containers.augmix import AugMix
 from fastaug.transforms.containers.choice import OneOf, RandomOrder, SomeOf
 from fastaug.transforms.containers.published import AutoAugment, RandAugment, TrivialAugment
 from fastaug.transforms.mixes.blends import CutMix, MixUp, Mosaic
 from fastaug.transforms.moves.affine import Affine, Rotate, Scale, Shear, Translate
+from fastaug.transforms.moves.box_crops import BoxSafeCrop, RandomIoUCrop
 from fastaug.transforms.moves.crops import (
     CenterCrop,
     LargestSide,
@@ -61,6 +63,8 @@ MOVES: tuple[type[Transform], ...] = (
     Perspective,
     RandomResizedCrop,
     RandomCrop,
+    BoxSafeCrop,
+    RandomIoUCrop,
     CenterCrop,
     Resize,
     LargestSide,
@@ -108,6 +112,7 @@ CONTAINERS: tuple[type[Transform], ...] = (
     RandAugment,
     TrivialAugment,
     AutoAugment,
+    AugMix,
 )
 TRANSFORMS = (*MOVES, *RECOLOURS, *REPAINTS, *MIXES, *CONTAINERS)
 

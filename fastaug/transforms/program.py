@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from fastaug.kernels.batch import Finish, Layout
 from fastaug.kernels.colours import BLEND_GREY, DROP, PERMUTE, TURN_HUE
-from fastaug.kernels.policy import COPY, RESAMPLE, WARP, Program
+from fastaug.kernels.lanes import WIDTH as LANES
+from fastaug.kernels.launch import COMPILED
+from fastaug.kernels.program import COPY, RESAMPLE, WARP, Program
 from fastaug.kernels.warp import FILL_MODES
 from fastaug.transforms.base import Steps
 from fastaug.transforms.geometry import Matrices, Pull
 
 _ALIKE = 1e-9  # what rounding leaves of a turn by 0 degrees
+_OFFSETS = 2**31  # the lanes' offsets into an image are 32 bits wide
 _SMALLER = 1.01  # from here on a picture is made smaller before it is warped
 
 # What mixes red, green and blue, or has a number for each of them.
@@ -36,6 +39,17 @@ def check_channels(steps: Steps, channels: int) -> None:
         if code in codes and not grey:
             few = "1, 3 or 4" if code in (TURN_HUE, BLEND_GREY) else "3 or 4"
             raise ValueError(f"{words} needs images of {few} channels; these have {channels}")
+
+
+def needs_scalars(layout: Layout, dtype: DTypeLike, *, plain: bool = False) -> bool:
+    """Tell whether the kernel does without vector registers, for images computed in a dtype."""
+    return plain or not fits_lanes(layout) or np.dtype(dtype) != np.float32
+
+
+def fits_lanes(layout: Layout) -> bool:
+    """Tell whether a pixel fits into the lanes, and there is a compiler."""
+    values = layout.source_height * layout.source_width * layout.channels
+    return COMPILED and layout.channels <= LANES and values < _OFFSETS
 
 
 def is_still(pull: Pull) -> bool:

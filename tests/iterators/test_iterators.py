@@ -417,7 +417,20 @@ def parameters(function) -> list[tuple[str, object, object]]:
     ]
 
 
-EXTENSIONS = ("extensions", None, inspect.Parameter.KEYWORD_ONLY)  # fastaug's own
+def keywords(**defaults) -> list[tuple[str, object, object]]:
+    return [(name, value, inspect.Parameter.KEYWORD_ONLY) for name, value in defaults.items()]
+
+
+def joined(theirs, own) -> list[tuple[str, object, object]]:
+    """Return parameters with `own` behind them, but before `**kwargs`."""
+    rest = [one for one in theirs if one[2] is inspect.Parameter.VAR_KEYWORD]
+    return [one for one in theirs if one not in rest] + own + rest
+
+
+# fastaug's own, after Keras'.
+OF_ARRAYS = keywords(masks=None, boxes=None, box_labels=None, keypoints=None, augment=True)
+OF_FOLDERS = keywords(extensions=None, mask_directory=None, augment=True)
+OF_FRAMES = keywords(mask_col=None, boxes_col=None, box_labels_col=None, augment=True)
 
 
 def test_generator_takes_keras_parameters_and_then_keywords_of_its_own():
@@ -443,17 +456,26 @@ def test_generator_takes_keras_parameters_and_then_keywords_of_its_own():
     ],
 )
 def test_methods_take_keras_parameters(name):
-    own = [EXTENSIONS] if name == "flow_from_directory" else []
+    own = {
+        "flow": OF_ARRAYS,
+        "flow_from_directory": OF_FOLDERS,
+        "flow_from_dataframe": OF_FRAMES,
+    }.get(name, [])
     theirs = parameters(getattr(ImageDataGenerator, name))
-    assert parameters(getattr(Generator, name)) == theirs + own
+    assert parameters(getattr(Generator, name)) == joined(theirs, own)
 
 
 @pytest.mark.parametrize(
-    "theirs", [KerasNumpyArrayIterator, KerasDirectoryIterator, KerasDataFrameIterator]
+    ("theirs", "own"),
+    [
+        (KerasNumpyArrayIterator, OF_ARRAYS),
+        (KerasDirectoryIterator, OF_FOLDERS),
+        (KerasDataFrameIterator, OF_FRAMES),
+    ],
 )
-def test_iterators_take_keras_parameters(theirs):
-    own = [EXTENSIONS] if theirs is KerasDirectoryIterator else []
-    assert parameters(getattr(fastaug, theirs.__name__)) == parameters(theirs) + own
+def test_iterators_take_keras_parameters(theirs, own):
+    ours = parameters(getattr(fastaug, theirs.__name__))
+    assert ours == joined(parameters(theirs), own)
 
 
 # Words.

@@ -276,6 +276,9 @@ ROWS: tuple[Reference, ...] = (
         "whole numbers",
         channels=(1, 3, 4, 7),
     ),
+    # Without boxes, images stay whole; with them: `test_box_crops.py`.
+    Reference(T.BoxSafeCrop((20, 30)), lambda image, n: resized(image, (20, 30)), 0.6, SOFT),
+    Reference(T.RandomIoUCrop((20, 30)), lambda image, n: resized(image, (20, 30)), 0.6, SOFT),
     Reference(T.CenterCrop(45), lambda image, n: cropped(image, -4, 3, 45, 45), 0, "whole numbers"),
     Reference(T.Resize((23, 40)), lambda image, n: resized(image, (23, 40)), 0.6, SOFT),
     Reference(T.LargestSide(20), lambda image, n: resized(image, (15, 20)), 0.6, SOFT),
@@ -362,4 +365,5 @@ ROWS: tuple[Reference, ...] = (
     Reference(T.RandAugment(3, 15), None, 0, "see the tests of containers"),
     Reference(T.TrivialAugment(), None, 0, "see the tests of containers"),
     Reference(T.AutoAugment(), None, 0, "see the tests of containers"),
+    Reference(T.AugMix(), None, 0, "see the tests of containers"),
 )
