@@ -340,6 +340,14 @@ class Augmenter:
         """Return the augmenter of a file from `to_json`."""
         return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy in another process needs: not the memory, nor the last batch."""
+        return self.__dict__ | {"_lock": None, "_buffers": None, "_last": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._buffers, self._lock = BatchBuffers(), threading.Lock()
+
     def __repr__(self) -> str:
         return f"Augmenter({list(self.transforms)!r}, seed={self.seed})"
 

@@ -33,6 +33,13 @@ def check_number(name: str, value: Any, *, minimum: float = -math.inf) -> None:
         raise ValueError(f"{name}={value!r} is below the smallest accepted value, {minimum}")
 
 
+def check_share(name: str, value: Any) -> None:
+    """Raise unless `value` is a number from 0 to 1."""
+    check_number(name, value)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name}={value!r} must be from 0 to 1")
+
+
 def check_flag(name: str, value: Any) -> None:
     """Raise unless `value` says yes or no: True, False, 1, 0, or None for no."""
     if hasattr(value, "__len__") or value not in (True, False, None):

@@ -24,6 +24,7 @@ from fastaug.checks import (
     check_one_of,
     check_optional,
     check_pair,
+    check_share,
 )
 from fastaug.errors import users_stacklevel
 from fastaug.files.cache.base import check_cache
@@ -147,7 +148,7 @@ class Settings(_Inside):
     max_boxes: int | None = _option(
         None, partial(check_optional, partial(check_integer, minimum=1))
     )
-    min_visibility: float = _option(0.0, _from_zero)
+    min_visibility: float = _option(0.0, check_share)
     min_area: float = _option(0.0, _from_zero)
     mask_fill: float = _option(0, check_number)
     erase_masks: bool = _FLAG(False)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.checks import check_integer, check_number, check_one_of
+from fastaug.checks import check_integer, check_number, check_one_of, check_share
 from fastaug.transforms.base import Partners
 from fastaug.transforms.geometry import Boxes, Pull, Size, boxes_after
 
@@ -90,9 +90,7 @@ class BoxRules:
         check_one_of("bounding_box_format", self.box_format, FORMATS)
         if self.max_boxes is not None:
             check_integer("max_boxes", self.max_boxes, minimum=1)
-        check_number("min_visibility", self.min_visibility, minimum=0)
-        if self.min_visibility > 1:
-            raise ValueError(f"min_visibility={self.min_visibility!r} is a share, from 0 to 1")
+        check_share("min_visibility", self.min_visibility)
         check_number("min_area", self.min_area, minimum=0)
 
 

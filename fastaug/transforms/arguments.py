@@ -7,7 +7,7 @@ import numbers
 from dataclasses import MISSING, fields
 from typing import Any
 
-from fastaug.checks import check_integer, check_number
+from fastaug.checks import check_integer, check_number, check_share
 
 
 class Written:
@@ -52,10 +52,7 @@ class Written:
 
     def _check_share(self, name: str) -> None:
         """Check that an argument is from 0 to 1."""
-        value = getattr(self, name)
-        check_number(self._called(name), value)
-        if not 0 <= value <= 1:
-            raise ValueError(f"{self._called(name)}={value!r} must be from 0 to 1")
+        check_share(self._called(name), getattr(self, name))
 
     def _check_range(
         self, name: str, *, around: float = 0.0, low: float = -math.inf, high: float = math.inf

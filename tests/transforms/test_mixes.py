@@ -215,11 +215,11 @@ def test_whole_labels_of_a_folder_are_refused_in_its_words(tmp_path):
         Image.fromarray(image).save(path)
     generator = fastaug.Generator(transforms=[T.MixUp()], workers=0)
     options = {"target_size": (HEIGHT, WIDTH), "batch_size": 4, "seed": 1}
-    with generator.flow_from_directory(tmp_path, class_mode="sparse", **options) as batches:
-        with pytest.raises(
-            ValueError, match="MixUp needs one-hot labels: class_mode='categorical'"
-        ):
-            next(batches)
+    with (
+        generator.flow_from_directory(tmp_path, class_mode="sparse", **options) as batches,
+        pytest.raises(ValueError, match="MixUp needs one-hot labels: class_mode='categorical'"),
+    ):
+        next(batches)
     with generator.flow_from_directory(tmp_path, **options) as batches:
         _, labels = next(batches)
         np.testing.assert_allclose(labels.sum(axis=1), 1, atol=1e-6)
