@@ -119,6 +119,16 @@ OPTIONS = [
     ("transforms", ["flip"], ("'flip'", "not a transform", "HorizontalFlip()")),
     ("transforms", 3, ("3", "list")),
     ("transforms", None, ("None", "list")),
+    ("bounding_box_format", "coco", ("'coco'", "'xyxy'", "'rel_xywh'")),
+    ("max_boxes", 0, ("0", "at least 1")),
+    ("max_boxes", "all", ("'all'", "integer")),
+    ("min_visibility", 1.5, ("1.5", "from 0 to 1")),
+    ("min_visibility", "half", ("'half'", "number")),
+    ("min_area", -1, ("-1", "0")),
+    ("mask_fill", None, ("None", "number")),
+    ("erase_masks", "yes", ("'yes'", *FLAG)),
+    ("flip_pairs", [(1, 2, 3)], ("[(1, 2, 3)]", "pairs")),
+    ("flip_pairs", 3, ("3", "pairs")),
     ("dim_ordering", "nhwc", ("'nhwc'", "th", "tf", "default")),
     *[
         (name, value, (repr(value), *FLAG))
@@ -151,6 +161,17 @@ COMMON = [
     ("save_to_dir", 3, ("3", "folder")),
     ("subset", "test", ("'test'", "training", "validation")),
     ("subset", ["training"], ("['training']", "training", "validation")),
+    ("augment", "no", ("'no'", *FLAG)),
+]
+ARRAYS = [
+    *COMMON,
+    ("masks", IMAGES[:, :-1, :, 0], ("4x7", "5x7", "its image's size")),
+    ("masks", IMAGES[:2, ..., 0], ("masks", "6 images")),
+    ("boxes", [[[4, 1, 2, 3]]] * COUNT, ("image 0, box 0", "[4.0, 1.0, 2.0, 3.0]", "is no box")),
+    ("boxes", [[[0, 0, 8, 3]]] * COUNT, ("image 0, box 0", "out of its picture of 5x7")),
+    ("boxes", np.ones((2, 1, 4)), ("boxes", "6 images")),
+    ("box_labels", [[1]] * COUNT, ("box_labels", "boxes")),
+    ("keypoints", np.ones((COUNT, 2)), ("keypoints", "(6, 2)", "(6, k, 2)")),
 ]
 
 FILES = [
@@ -175,6 +196,8 @@ FOLDER = [
     ("class_mode", "one-hot", ("'one-hot'", "categorical", "binary", "sparse", "input", "None")),
     ("class_mode", "raw", ("'raw'", "categorical", "binary", "sparse", "input", "None")),
     ("follow_links", "yes", ("'yes'", *FLAG)),
+    ("mask_directory", "no such folder", ("no such folder",)),
+    ("mask_directory", 3, ("3", "folder")),
     ("extensions", ("png", "txt"), ("'.txt'", "'.webp'")),
 ]
 
@@ -192,6 +215,10 @@ DATA_FRAME = [
     ("weight_col", ["number"], ("['number']", *COLUMNS)),
     ("weight_col", "two", ("two", "numeric")),
     ("validate_filenames", "no", ("'no'", *FLAG)),
+    ("mask_col", "mask", ("'mask'", *COLUMNS)),
+    ("mask_col", "number", ("number", "6 files that are not there")),
+    ("boxes_col", "boxes", ("'boxes'", *COLUMNS)),
+    ("box_labels_col", "number", ("box_labels_col", "boxes_col")),
     ("root_only", "no", ("'no'", *FLAG)),
 ]
 
@@ -214,7 +241,7 @@ def test_wrong_option_of_a_generator(name, value, words):
     assert_told(caught.value, name, *words)
 
 
-@pytest.mark.parametrize(("name", "value", "words"), named(COMMON))
+@pytest.mark.parametrize(("name", "value", "words"), named(ARRAYS))
 def test_wrong_argument_of_flow(name, value, words):
     with pytest.raises(WRONG) as caught:
         Generator().flow(IMAGES, LABELS, **{name: value})
@@ -244,7 +271,7 @@ def test_every_parameter_is_in_the_table():
     }  # fmt: skip
     for function, rows in (
         (Generator, OPTIONS),
-        (Generator.flow, COMMON),
+        (Generator.flow, ARRAYS),
         (Generator.flow_from_directory, FOLDER),
         (Generator.flow_from_dataframe, DATA_FRAME),
     ):

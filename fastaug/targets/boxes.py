@@ -225,8 +225,8 @@ def _check_boxes(
             image, box = found[0]
             values = [float(f"{value:.6g}") for value in given[image, box]]
             raise ValueError(
-                f"image {image}, box {box}: {values} ({box_format}) {why}; {len(found)} in this "
-                "batch"
+                f"boxes: image {image}, box {box}: {values} ({box_format}) {why}; {len(found)} in "
+                "this batch"
             )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from fastaug.checks import check_one_of, listed
+from fastaug.checks import check_one_of, folder_path, listed
 from fastaug.errors import DecodeError
 
 # What an object's mask is: polygons [x, y, x, y ...], or runs of pixels {"counts", "size"}.
@@ -189,7 +189,7 @@ def _counts_of(text: str | bytes) -> list[int]:
 
 def existing_folder(what: str, folder: Any) -> Path:
     """Return a folder as a path; an error that names the argument unless it is one."""
-    path = Path(os.fsdecode(folder))
+    path = Path(folder_path(what, folder))
     if not path.exists():
         raise FileNotFoundError(f"{what}: {str(path)!r} does not exist")
     if not path.is_dir():
