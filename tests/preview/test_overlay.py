@@ -61,8 +61,7 @@ def test_grey_pictures_get_colours():
     assert drawn(GREY[..., :1], masks=mask).shape == (HEIGHT, WIDTH, 3)
 
 
-def test_preview_shows_targets_where_the_pixels_are():
-    # The picture is its mask: where it is bright, and only there, is its colour.
+def test_sheet_shows_targets_of_sources_and_of_pictures():
     images = np.zeros((4, HEIGHT, WIDTH, 3), np.uint8)
     images[:, 8:20, 10:26] = 200
     masks = (images[..., 0] > 0).astype(np.uint8)
@@ -70,9 +69,10 @@ def test_preview_shows_targets_where_the_pixels_are():
     with generator.flow(images, masks=masks, batch_size=4, seed=1) as batches:
         sheet = generator.preview(batches, n=4)
         made = next(batches)[1]
-    coloured = sheet.pictures.max(axis=-1) != sheet.pictures.min(axis=-1)
-    np.testing.assert_array_equal(coloured, made != 0)
-    assert sheet.image.size[0] > WIDTH
+    # The sheet is three times as large, and shows the source of each picture beside it.
+    sheet = np.asarray(sheet.image.convert("RGB")).astype(int)
+    coloured = sheet.max(axis=-1) - sheet.min(axis=-1) > 20
+    assert coloured.sum() == 9 * (masks.sum() + made.sum())
 
 
 @pytest.fixture
