@@ -25,6 +25,7 @@ from PIL import Image
 
 from fastaug import Generator
 from fastaug.pixels import batch as pipeline
+from fastaug.transforms import program
 
 pytestmark = [
     # Keras 3.15 takes `affine_transform` from where SciPy had it before 1.8.
@@ -255,7 +256,7 @@ def test_float64_brightness_gives_the_pictures_of_keras_in_float32() -> None:
 
 def plain_path() -> Any:
     """Return a context in which warps go one number after another."""
-    return mock.patch.object(pipeline, "COMPILED", False)
+    return mock.patch.object(program, "COMPILED", False)
 
 
 @NEW_SCIPY

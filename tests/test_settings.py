@@ -57,7 +57,7 @@ WRONG = {
     "transforms": ([QuarterTurn], "is a class"),
     "bounding_box_format": ("coco", "'xyxy', 'yxyx', 'xywh'"),
     "max_boxes": (0, "out of range"),
-    "min_visibility": (-1, "below the smallest"),
+    "min_visibility": (-1, "must be from 0 to 1"),
     "min_area": ("1", "must be a number"),
     "mask_fill": ("ignore", "must be a number"),
     "erase_masks": ("yes", "neither True nor False"),

@@ -151,11 +151,16 @@ def grey_sum(planes, start, stop):
 @inner
 def plane_sum(plane, count):
     """Return the sum of a plane, in steps of 1/64: whole numbers are summed up in any order."""
-    share, half = np.float32(64), np.float32(0.5)
     total = np.int64(0)
     for k in range(count):
-        total += np.int32(np.float32(plane[np.uintp(k)]) * share + half)
+        total += in_steps(plane[np.uintp(k)])
     return total / 64.0
+
+
+@inner
+def in_steps(value):
+    """Return a value in steps of 1/64, rounded."""
+    return np.int32(np.float32(value) * np.float32(64) + np.float32(0.5))
 
 
 @inner
@@ -376,8 +381,10 @@ def turn_hue(red, green, blue, count, turns):
     A pixel's hue is where its colour lies on a hexagon of six edges; a channel is at its highest
     over two edges, at its lowest over two others, and on its way in between.
     """
-    zero, one, two, three = np.float32(0), np.float32(1), np.float32(2), np.float32(3)
-    four, five, way = np.float32(4), np.float32(5), np.float32(6) * turns
+    zero, one, two = np.float32(0), np.float32(1), np.float32(2)
+    four, six = np.float32(4), np.float32(6)
+    # An edge lies from -1 to 5; with as much as this, from 0 on and below 12.
+    way = six * (turns - np.floor(turns)) + one
     for k in range(count):
         r, g, b = red[np.uintp(k)], green[np.uintp(k)], blue[np.uintp(k)]
         # Pairs: `max` of three takes longer to compile.
@@ -388,16 +395,17 @@ def turn_hue(red, green, blue, count, turns):
         edge = (g - b) * inverse
         edge = edge if high == r else (by_green if high == g else by_blue)
         edge += way
-        red[np.uintp(k)] = high - span * share_below(edge + five)
-        green[np.uintp(k)] = high - span * share_below(edge + three)
-        blue[np.uintp(k)] = high - span * share_below(edge + one)
+        edge = edge - six if edge >= six else edge
+        red[np.uintp(k)] = high - span * share_below(edge + four)
+        green[np.uintp(k)] = high - span * share_below(edge + two)
+        blue[np.uintp(k)] = high - span * share_below(edge)
 
 
 @inner
 def share_below(edge):
-    """Return how far a channel is below the highest one: 0 to 1, by its place on the hexagon."""
+    """Return how far a channel is below the highest one: 0 to 1, by its place, 0 to 12."""
     zero, one, four, six = np.float32(0), np.float32(1), np.float32(4), np.float32(6)
-    edge -= six * np.floor(edge * np.float32(1 / 6))
+    edge = edge - six if edge >= six else edge
     return min(max(min(edge, four - edge), zero), one)
 
 

@@ -12,6 +12,7 @@ from fastaug.kernels.launch import inlined, inner
 from fastaug.kernels.program import RESAMPLE, WARP
 from fastaug.kernels.resampling import columns_needed, find_taps, resample_rows
 from fastaug.kernels.sampling import (
+    all_inside,
     fold_outside,
     gather,
     linear_offsets,
@@ -59,23 +60,21 @@ def mend_folded(source, count, shape, ys, xs, out, start):
 def fill_beside(shape, width, margin, cval, straight, ys, xs, rows, out):
     """Put `cval` where the coordinates of located rows are outside the picture.
 
-    Where they lie on `straight` lines, those inside are one run.
+    Where they lie on `straight` lines, those inside are one run; and nearly always if not.
     """
     channels, low = shape[2], -margin
     bottom, right = shape[0] - 1.0 + margin, shape[1] - 1.0 + margin
     for row in range(rows):
         begin, end = row * width, (row + 1) * width
-        if straight:
-            while begin < end and not (low <= ys[begin] <= bottom and low <= xs[begin] <= right):
-                for channel in range(channels):
-                    out[np.uintp(begin * channels + channel)] = cval
-                begin += 1
-            while begin < end and not (
-                low <= ys[end - 1] <= bottom and low <= xs[end - 1] <= right
-            ):
-                end -= 1
-                for channel in range(channels):
-                    out[np.uintp(end * channels + channel)] = cval
+        while begin < end and not (low <= ys[begin] <= bottom and low <= xs[begin] <= right):
+            for channel in range(channels):
+                out[np.uintp(begin * channels + channel)] = cval
+            begin += 1
+        while begin < end and not (low <= ys[end - 1] <= bottom and low <= xs[end - 1] <= right):
+            end -= 1
+            for channel in range(channels):
+                out[np.uintp(end * channels + channel)] = cval
+        if straight or all_inside((shape[0], shape[1]), margin, ys, xs, begin, end):
             continue
         for k in range(begin, end):
             if not (low <= ys[k] <= bottom and low <= xs[k] <= right):
@@ -93,9 +92,9 @@ def gather_quads(source, taps, upper, left, shape, count, out):
         far = quads.spread(np.float32(1.0 - left[np.uintp(k)]))
         lower = quads.spread(np.float32(1.0 - upper[np.uintp(k)]))
         above, below = quads.load(source, tap), quads.load(source, tap + down)
-        above = above + (quads.load(source, tap + right) - above) * far
-        below = below + (quads.load(source, tap + down + right) - below) * far
-        quads.store(above + (below - above) * lower, out, k * channels)
+        above = quads.fused(quads.load(source, tap + right) - above, far, above)
+        below = quads.fused(quads.load(source, tap + down + right) - below, far, below)
+        quads.store(quads.fused(below - above, lower, above), out, k * channels)
 
 
 def in_quads(source, taps, upper, left, shape, count, out):
@@ -160,7 +159,7 @@ def fetch(image, shape, i, program, layout, scalar, desk, numbers, needed, first
         warp_band(desk.source, shape, i, program, size, scalar, desk.band, out, first, last)
     elif way == RESAMPLE:
         cval, width = program.cval, layout.width
-        line, pixels = desk.line, desk.pixels
+        line = desk.line
         rows, cols = desk.rows, desk.cols
         resample_rows(
             source,
@@ -174,7 +173,6 @@ def fetch(image, shape, i, program, layout, scalar, desk, numbers, needed, first
             scalar,
             cval,
             line,
-            pixels,
             out,
             start,
             first,
@@ -228,7 +226,6 @@ def set_up(image, i, program, layout, scalar, desk):
                 scalar,
                 0.0,
                 desk.line,
-                desk.pixels,
                 desk.source,
                 0,
                 0,

@@ -8,36 +8,59 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastaug.kernels.launch import inlined, inner, shared
-from fastaug.kernels.sampling import fold_outside, locate
+from fastaug.kernels.fetching import add_offsets
+from fastaug.kernels.launch import inner, shared
+from fastaug.kernels.sampling import all_inside, fold_outside, locate, nearest_offsets
 from fastaug.kernels.warp import CONSTANT, NEAREST
+
+_BAND = 4096  # pixels
 
 
 @inner
-def pick(source, shape, planar, ys, xs, width, row, fills, margin, fill, out):
-    """Fill a row of a mask with the nearest pixels of a flat source."""
+def pick(source, shape, planar, taps, start, count, out):
+    """Fill pixels of a mask, from `start` on, with those of a flat source that taps count."""
     height, across, channels = shape
-    bottom, right = height - 1.0, across - 1.0
     size, room = height * across, out.size // channels
-    for col in range(width):
-        y, x = ys[col], xs[col]
-        outside = fills and not (-margin <= y <= bottom + margin and -margin <= x <= right + margin)
-        near = int(min(max(0.0, np.floor(y + 0.5)), bottom)) * across
-        near += int(min(max(0.0, np.floor(x + 0.5)), right))
-        place = row * width + col
+    if channels == 1:
+        for k in range(count):
+            out[np.uintp(start + k)] = source[np.uintp(taps[np.uintp(k)])]
+        return
+    for k in range(count):
+        near, place = np.intp(taps[k]), start + k
         for channel in range(channels):
             index = channel * size + near if planar else near * channels + channel
             target = channel * room + place if planar else place * channels + channel
-            out[np.uintp(target)] = fill if outside else source[np.uintp(index)]
+            out[np.uintp(target)] = source[np.uintp(index)]
 
 
-@inlined
-def offset(offsets, i, origin, flipped, width, ys, xs):
-    """Add the offsets of a row to its coordinates."""
-    for col in range(width):
-        place = width - 1 - col if flipped else col
-        ys[col] += offsets[i, origin, place, 0]
-        xs[col] += offsets[i, origin, place, 1]
+@inner
+def put(fill, step, apart, channels, place, out):
+    """Put a number into all channels of a pixel, which lie `apart`; pixels are a step apart."""
+    for channel in range(channels):
+        out[np.uintp(place * step + channel * apart)] = fill
+
+
+@inner
+def fill_outside(shape, planar, straight, ys, xs, first, start, count, margin, fill, out):
+    """Put `fill` into those pixels of a row, from `start` on, that lie outside of the source.
+
+    Their coordinates begin at `first`; on `straight` lines, those inside are one run.
+    """
+    height, across, channels = shape
+    low, bottom, right = -margin, height - 1.0 + margin, across - 1.0 + margin
+    begin, end, ahead = first, first + count, start - first
+    step, apart = (1, out.size // channels) if planar else (channels, 1)
+    while begin < end and not (low <= ys[begin] <= bottom and low <= xs[begin] <= right):
+        put(fill, step, apart, channels, begin + ahead, out)
+        begin += 1
+    while begin < end and not (low <= ys[end - 1] <= bottom and low <= xs[end - 1] <= right):
+        end -= 1
+        put(fill, step, apart, channels, end + ahead, out)
+    if straight or all_inside((height, across), margin, ys, xs, begin, end):
+        return
+    for k in range(begin, end):
+        if not (low <= ys[k] <= bottom and low <= xs[k] <= right):
+            put(fill, step, apart, channels, k + ahead, out)
 
 
 @shared
@@ -67,16 +90,37 @@ def warp_masks(
     """
     count, height, width = len(chosen), layout.height, layout.width
     shape = layout.source_height, layout.source_width, layout.channels
-    ys, xs = np.empty(width + 1, np.float64), np.empty(width + 1, np.float64)
+    rows = max(1, _BAND // width)
+    ys, xs = np.empty(rows * width + 1, np.float64), np.empty(rows * width + 1, np.float64)
+    taps = np.empty(rows * width + 1, np.int32)
     for i in range(count * share // threads, count * (share + 1) // threads):
         source, target = masks[chosen[i]].reshape(-1), out[i].reshape(-1)
         turned = flips[i, 0], flips[i, 1]
-        for row in range(height):
-            locate(matrices[i], turned, (height, width), ys, xs, row, row + 1)
+        for first in range(0, height, rows):
+            last = min(first + rows, height)
+            start, pixels = first * width, (last - first) * width
+            bent = locate(matrices[i], turned, (height, width), ys, xs, first, last)
             if len(offsets):
-                origin = height - 1 - row if turned[0] else row
-                offset(offsets, i, origin, turned[1], width, ys, xs)
+                add_offsets(offsets[i], turned, (height, width), ys, xs, first, last)
+                bent = True
             if fill_mode != CONSTANT and fill_mode != NEAREST:  # noqa: PLR1714
-                fold_outside((shape[0], shape[1], 1), width, fill_mode, True, ys, xs, 1)
-            fills = fill_mode == CONSTANT
-            pick(source, shape, layout.planar, ys, xs, width, row, fills, margin, fill, target)
+                across = shape[0], shape[1], 1
+                fold_outside(across, width, fill_mode, bent, ys, xs, last - first)
+            nearest_offsets(pixels, (shape[0], shape[1], 1), ys, xs, taps)
+            pick(source, shape, layout.planar, taps, start, pixels, target)
+            if fill_mode == CONSTANT:
+                for row in range(first, last):
+                    begin = (row - first) * width
+                    fill_outside(
+                        shape,
+                        layout.planar,
+                        not bent,
+                        ys,
+                        xs,
+                        begin,
+                        row * width,
+                        width,
+                        margin,
+                        fill,
+                        target,
+                    )

@@ -10,8 +10,10 @@ are gone through again:
 
 from __future__ import annotations
 
+from numba.extending import overload
+
 from fastaug.kernels.bands import put_picture, put_planes, split
-from fastaug.kernels.batch import rows_of_a_band, sample, settle, shape_of
+from fastaug.kernels.batch import sample, settle, shape_of
 from fastaug.kernels.colours import (
     change_planes,
     clear,
@@ -23,8 +25,9 @@ from fastaug.kernels.colours import (
 from fastaug.kernels.fetching import fetch, set_up
 from fastaug.kernels.launch import inlined, inner, shared
 from fastaug.kernels.pointwise import NOTHING
-from fastaug.kernels.program import make_desk
-from fastaug.kernels.storing import choose_place, is_direct, store_rows
+from fastaug.kernels.program import COPY, make_desk, rows_of_a_band
+from fastaug.kernels.storing import choose_place, copy_row, is_direct, store_rows
+from fastaug.kernels.tables import look_up_bytes, pays
 
 
 @inner
@@ -90,6 +93,41 @@ def is_idle(finish):
     return not is_sampled(finish) and len(finish.steps) == 0
 
 
+def copy_through(image, flips, layout, out):
+    """Copy an image, flipped, and tell whether that was done: only to its own dtype."""
+    if image.dtype != out.dtype:
+        return False
+    copy_flipped(image, flips, layout, out)
+    return True
+
+
+@overload(copy_through)
+def _copy_through(image, flips, layout, out):
+    if image.dtype != out.dtype:
+        return lambda image, flips, layout, out: False
+
+    def run(image, flips, layout, out):
+        copy_flipped(image, flips, layout, out)
+        return True
+
+    return run
+
+
+@inner
+def copy_flipped(image, flips, layout, out):
+    """Copy an image, flipped, and keep its layout."""
+    height, width, channels = shape_of(layout)
+    planes, length = (channels, 1) if layout.planar else (1, channels)
+    source, target = image.reshape(-1), out.reshape(-1)
+    for plane in range(planes):
+        for row in range(height):
+            origin = height - 1 - row if flips[0] else row
+            begin = (plane * height + row) * width * length
+            copy_row(
+                source, plane * height + origin, flips[1], (1, width, length), False, target, begin
+            )
+
+
 @inlined
 def make_image(image, i, program, layout, finish, scalar, desk, out):
     """Do one image."""
@@ -97,11 +135,19 @@ def make_image(image, i, program, layout, finish, scalar, desk, out):
     size, direct = rows_of_a_band(layout), is_direct(desk.source, out, layout.planar)
     values = choose_place(direct, desk.values, out)
     codes, numbers = program.codes[i], program.numbers[i]
-    shape, taps, needed = set_up(image, i, program, layout, scalar, desk)
     coloured = is_coloured(codes)
     draw_curves(codes, numbers, desk.noted)
+    flipped = program.flips[i, 0] or program.flips[i, 1]
+    still, idle = program.ways[i] == COPY, is_idle(finish)
+    if still and idle and not coloured and copy_through(image, program.flips[i], layout, out):
+        return
+    tabled = still and idle and not flipped and pays(codes)
+    if tabled and look_up_bytes(image, layout.planar, codes, numbers, desk.noted, desk.tables, out):
+        return
+    shape, taps, needed = set_up(image, i, program, layout, scalar, desk)
     begin, end = 0, next_statistic(codes, 0) if coloured else len(codes)
     fetched, once = False, end == len(codes)
+    straight = coloured and still and not layout.planar and not flipped
     while True:
         if end < len(codes):
             clear(desk.noted)
@@ -110,7 +156,10 @@ def make_image(image, i, program, layout, finish, scalar, desk, out):
             count = (last - first) * width
             # A band that is finished at once is always in the same place, in the cache.
             base = 0 if once else first * width
-            if not fetched:
+            if not fetched and straight:
+                begins = first * width * channels
+                split(image.reshape(-1)[begins : last * width * channels], count, desk.planes, base)
+            elif not fetched:
                 fetch(image, shape, i, program, layout, scalar, desk, taps, needed, first, last)
                 if coloured:
                     split(desk.picture, count, desk.planes, base)

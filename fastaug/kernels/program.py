@@ -7,11 +7,22 @@ from typing import NamedTuple
 import numpy as np
 
 from fastaug.kernels import lanes
-from fastaug.kernels.batch import rows_of_a_band, shape_of
+from fastaug.kernels.batch import shape_of
 from fastaug.kernels.colours import Noted, make_noted
-from fastaug.kernels.launch import inlined
+from fastaug.kernels.launch import inlined, inner
 from fastaug.kernels.resampling import Taps, make_taps
 from fastaug.kernels.sampling import Band
+from fastaug.kernels.tables import Tables, make_tables
+
+_BAND = 8192  # pixels: with all that is made of them half a megabyte, of a core's own cache
+_PAGE = 1024  # floats
+
+
+@inlined
+def rows_of_a_band(layout):
+    """Return how many rows make a band."""
+    return max(1, _BAND // layout.width)
+
 
 # How the pixels of an image are found.
 COPY, RESAMPLE, WARP = range(3)
@@ -42,13 +53,23 @@ class Desk(NamedTuple):
     values: np.ndarray  # an image, where the last steps need one and the batch can't hold it
     sums: np.ndarray  # (height,) float64
     picture: np.ndarray  # a band, pixel by pixel
-    planes: np.ndarray  # (channels, height * width): the image while its colours change
+    planes: np.ndarray  # (channels, height * width, and more): the image while its colours change
     line: np.ndarray  # float32: a row of the source + lanes.WIDTH
-    pixels: np.ndarray  # float32: a row of the widest picture + lanes.WIDTH
     rows: Taps
     cols: Taps
     band: Band
     noted: Noted
+    tables: Tables
+
+
+@inner
+def apart(pixels):
+    """Return how long planes are, so that the same pixel of two does not lie in the same cache set.
+
+    Planes of 224x224 floats would lie whole pages apart; stores then wait for loads, and half of
+    the time goes.
+    """
+    return (pixels // _PAGE + 1) * _PAGE + _PAGE // 3
 
 
 @inlined
@@ -63,9 +84,8 @@ def make_desk(layout, program, operands, direct):
         np.empty(0 if direct else height * width * channels, dtype),
         np.empty(height, np.float64),
         np.empty(count * channels + lanes.WIDTH, dtype),
-        np.empty((channels, height * width if program.codes.shape[1] else 0), dtype),
+        np.empty((channels, apart(height * width) if program.codes.shape[1] else 0), dtype),
         np.empty(layout.source_width * channels + lanes.WIDTH, np.float32),
-        np.empty(wide * channels + lanes.WIDTH, np.float32),
         make_taps(tall, program.most_taps),
         make_taps(wide, program.most_taps),
         Band(
@@ -77,4 +97,5 @@ def make_desk(layout, program, operands, direct):
             np.empty(lanes.PIXELS * lanes.WIDTH, dtype),
         ),
         make_noted(channels, program.codes.shape[1], count, dtype),
+        make_tables(channels, dtype),
     )

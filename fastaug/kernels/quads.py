@@ -84,6 +84,20 @@ def _subtract(_, left, right):
     return _QUAD(_QUAD, _QUAD), lambda _context, builder, _, pair: builder.fsub(*pair)
 
 
+@intrinsic
+def fused(_, left, right, summand):
+    """Return left * right + summand, rounded once."""
+
+    def generate(context, builder, signature, arguments):
+        kind, name = vector_of(_FLOAT, WIDTH), f"llvm.fma.v{WIDTH}f32"
+        function = builder.module.globals.get(name)
+        if function is None:
+            function = ir.Function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
+        return builder.call(function, arguments)
+
+    return _QUAD(_QUAD, _QUAD, _QUAD), generate
+
+
 @overload(operator.sub)
 def _overload_subtract(left, right):
     if left is _QUAD and right is _QUAD:

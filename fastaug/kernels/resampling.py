@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba.core import types
+from numba.extending import overload
 
 from fastaug.kernels import quads
 from fastaug.kernels.launch import inlined, inner
@@ -20,7 +22,7 @@ class Taps(NamedTuple):
     """Which pixels of an axis make each pixel of the output, and their weights."""
 
     starts: np.ndarray  # (n,) int64
-    outside: np.ndarray  # (n,) bool: those that show nothing of the source
+    outside: np.ndarray  # (n + 1,) bool: those that show nothing of the source; last, if any does
     weights: np.ndarray  # (n, most) float32: the same number for all, 0 where there are fewer
 
 
@@ -28,7 +30,9 @@ class Taps(NamedTuple):
 def make_taps(count, most):
     """Allocate taps for so many pixels."""
     return Taps(
-        np.empty(count, np.int64), np.empty(count, np.bool_), np.empty((count, most), np.float32)
+        np.empty(count, np.int64),
+        np.empty(count + 1, np.bool_),
+        np.empty((count, most), np.float32),
     )
 
 
@@ -53,12 +57,16 @@ def find_taps(first, step, flipped, count, length, antialias, clamps, taps):
     spread = max(abs(step), 1.0) if antialias else 1.0
     # Where all pixels lie on one of the source, it is the only tap.
     whole = step == 1.0 and first == np.floor(first)
-    number = 1 if whole else min(length, int(np.ceil(2.0 * spread)) + (0 if spread == 1.0 else 1))
+    number = 1 if whole else int(np.ceil(2.0 * spread)) + (0 if spread == 1.0 else 1)
+    # An even number of taps, some with a weight of 0, is as fast as the odd one below it.
+    number = 1 if whole else min(length, number + number % 2)
+    any_outside = False
     for k in range(count):
         place = first + step * (count - 1 - k if flipped else k)
         if clamps:
             place = min(max(place, 0.0), length - 1.0)
         outside[k] = not (-0.5 <= place <= length - 0.5)
+        any_outside = any_outside or outside[k]
         place = min(max(place, -0.5), length - 0.5)
         begin = max(0, int(np.floor(place - spread + 1.0)))
         if whole:
@@ -71,6 +79,7 @@ def find_taps(first, step, flipped, count, length, antialias, clamps, taps):
             total += weight
         for tap in range(number):
             weights[k, tap] /= total
+    outside[-1] = any_outside
     return number
 
 
@@ -90,6 +99,19 @@ def blend_rows(source, shape, planar, start, count, weights, first, last, out):
     `source` is flat, as it lies in memory.
     """
     height, width, channels = shape
+    if not planar and count > 1:
+        length, row = width * channels, start * width * channels
+        begin, end = first * channels, last * channels
+        blend_two(source, row, row + length, weights[0], weights[1], begin, end, out)
+        for tap in range(2, count - 1, 2):
+            row += 2 * length
+            one, other = weights[tap], weights[tap + 1]
+            add_two(source, row, row + length, one, other, begin, end, out)
+        if count % 2:
+            row = (start + count - 1) * length
+            for k in range(begin, end):
+                out[np.uintp(k)] += weights[count - 1] * np.float32(source[np.uintp(row + k)])
+        return
     planes, step = (channels, channels) if planar else (1, 1)
     length = width if planar else width * channels
     begin, end = (first, last) if planar else (first * channels, last * channels)
@@ -111,10 +133,28 @@ def blend_rows(source, shape, planar, start, count, weights, first, last, out):
 
 
 @inner
-def blend_columns(line, channels, cols, number, count, out):
+def blend_two(source, upper, lower, first, second, begin, end, out):
+    """Blend values of two rows of a flat source, in one go."""
+    for k in range(begin, end):
+        above, below = source[np.uintp(upper + k)], source[np.uintp(lower + k)]
+        out[np.uintp(k)] = first * np.float32(above) + second * np.float32(below)
+
+
+@inner
+def add_two(source, upper, lower, first, second, begin, end, out):
+    """Add values of two more rows."""
+    for k in range(begin, end):
+        above, below = source[np.uintp(upper + k)], source[np.uintp(lower + k)]
+        # One after the other, as planes do it: the same bits.
+        one = out[np.uintp(k)] + first * np.float32(above)
+        out[np.uintp(k)] = one + second * np.float32(below)
+
+
+@inner
+def blend_columns(line, channels, cols, number, count, out, start):
     """Blend the pixels of a row of float32 into `count` pixels of `out`, pixel by pixel."""
     for k in range(count):
-        place, begin = k * channels, cols.starts[k] * channels
+        place, begin = start + k * channels, cols.starts[k] * channels
         for channel in range(channels):
             value = np.float32(0)
             for tap in range(number):
@@ -130,40 +170,72 @@ def near(line, begin, tap, channels, weights, k):
 
 
 @inner
-def blend_quads(line, channels, cols, number, count, out):
+def with_tap(value, line, begin, tap, channels, weights, k):
+    """Return a value with a tap added."""
+    weight = quads.spread(weights[np.uintp(k), np.uintp(tap)])
+    return quads.fused(quads.load(line, begin + tap * channels), weight, value)
+
+
+@inner
+def with_pair(value, line, begin, tap, channels, weights, k):
+    """Return a value with two taps added."""
+    value = with_tap(value, line, begin, tap, channels, weights, k)
+    return with_tap(value, line, begin, tap + 1, channels, weights, k)
+
+
+@inner
+def blend_quads(line, channels, cols, number, count, out, start):
     """Do the same for up to four channels; `line` and `out` are four numbers longer."""
     starts, weights = cols.starts, cols.weights
     if number == 2:  # without a loop a pixel takes half the time
         for k in range(count):
             begin = starts[np.uintp(k)] * channels
             value = near(line, begin, 0, channels, weights, k)
-            value = value + near(line, begin, 1, channels, weights, k)
-            quads.store(value, out, k * channels)
-        return
-    if number == 4:
+            value = with_tap(value, line, begin, 1, channels, weights, k)
+            quads.store(value, out, start + k * channels)
+    elif number == 4:
         for k in range(count):
             begin = starts[np.uintp(k)] * channels
             value = near(line, begin, 0, channels, weights, k)
-            other = near(line, begin, 1, channels, weights, k)
-            value = value + near(line, begin, 2, channels, weights, k)
-            other = other + near(line, begin, 3, channels, weights, k)
-            quads.store(value + other, out, k * channels)
-        return
-    for k in range(count):
-        begin = starts[np.uintp(k)] * channels
-        value = near(line, begin, 0, channels, weights, k)
-        for tap in range(1, number):
-            value = value + near(line, begin, tap, channels, weights, k)
-        quads.store(value, out, k * channels)
+            value = with_tap(value, line, begin, 1, channels, weights, k)
+            value = with_pair(value, line, begin, 2, channels, weights, k)
+            quads.store(value, out, start + k * channels)
+    elif number == 6:
+        for k in range(count):
+            begin = starts[np.uintp(k)] * channels
+            value = near(line, begin, 0, channels, weights, k)
+            value = with_tap(value, line, begin, 1, channels, weights, k)
+            value = with_pair(value, line, begin, 2, channels, weights, k)
+            value = with_pair(value, line, begin, 4, channels, weights, k)
+            quads.store(value, out, start + k * channels)
+    else:
+        for k in range(count):
+            begin = starts[np.uintp(k)] * channels
+            value = near(line, begin, 0, channels, weights, k)
+            for tap in range(1, number):
+                value = with_tap(value, line, begin, tap, channels, weights, k)
+            quads.store(value, out, start + k * channels)
+
+
+def blend_fast(line, channels, cols, number, count, out, start):
+    """Blend the pixels of a row into pixels of up to four channels, the fastest way there is."""
+    blend_columns(line, channels, cols, number, count, out, start)
+
+
+@overload(blend_fast)
+def _blend_fast(line, channels, cols, number, count, out, start):
+    if out.dtype == types.float32:
+        return blend_quads.py_func
+    return blend_columns.py_func
 
 
 @inner
-def fill_row(cols, channels, count, cval, out):
+def fill_row(cols, channels, count, cval, out, start):
     """Put `cval` where pixels of a row show nothing of the source."""
     for k in range(count):
         if cols.outside[np.uintp(k)]:
             for channel in range(channels):
-                out[np.uintp(k * channels + channel)] = cval
+                out[np.uintp(start + k * channels + channel)] = cval
 
 
 @inner
@@ -179,7 +251,6 @@ def resample_rows(
     scalar,
     cval,
     line,
-    pixels,
     out,
     start,
     first,
@@ -197,27 +268,26 @@ def resample_rows(
         Whether to do without vector registers: more than four channels, or no compiler.
     cval
         What pixels outside get.
-    line, pixels
-        Scratch memory, float32: a row of the source and one of the output, and four numbers more.
+    line
+        Scratch memory, float32: a row of the source and four numbers more.
     out, start
-        Flat, and where in it the first row begins.
+        Flat, four numbers longer, and where in it the first row begins.
     """
     channels = shape[2]
     begin, end = needed
     for row in range(first, last):
         if rows.outside[row]:
             for k in range(width * channels):
-                pixels[np.uintp(k)] = cval
+                out[np.uintp(start + k)] = cval
         else:
             weights = rows.weights[row]
             blend_rows(
                 source, shape, planar, rows.starts[row], numbers[0], weights, begin, end, line
             )
             if scalar:
-                blend_columns(line, channels, cols, numbers[1], width, pixels)
+                blend_columns(line, channels, cols, numbers[1], width, out, start)
             else:
-                blend_quads(line, channels, cols, numbers[1], width, pixels)
-            fill_row(cols, channels, width, cval, pixels)
-        for k in range(width * channels):
-            out[np.uintp(start + k)] = pixels[np.uintp(k)]
+                blend_fast(line, channels, cols, numbers[1], width, out, start)
+            if cols.outside[-1]:
+                fill_row(cols, channels, width, cval, out, start)
         start += width * channels

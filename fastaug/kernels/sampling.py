@@ -85,6 +85,19 @@ def inside(shape, width, ys, xs, start):
 
 
 @inner
+def all_inside(size, margin, ys, xs, begin, end):
+    """Tell whether all of these coordinates lie in a source of a size, or `margin` beside it."""
+    low, outside = -margin, 0
+    bottom, right = size[0] - 1.0 + margin, size[1] - 1.0 + margin
+    for k in range(begin, end):
+        y, x = ys[np.uintp(k)], xs[np.uintp(k)]
+        # No jumps: eight at a time.  What is no number is not inside.
+        seen = (y >= low) & (y <= bottom) & (x >= low) & (x <= right)
+        outside += 0 if seen else 1
+    return outside == 0
+
+
+@inner
 def fold_outside(shape, width, fill_mode, projective, ys, xs, rows):
     """Bring the coordinates of located rows into the source, or less than a pixel beside it."""
     for row in range(rows):

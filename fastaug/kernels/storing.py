@@ -31,16 +31,33 @@ def copy_rows(image, flips, shape, planar, out, first, last):
 
 @inner
 def copy_row(source, row, mirrored, shape, planar, out, start):
-    """Copy one row; steps through the source say how its pixels and channels lie."""
+    """Copy one row; of a planar source, each channel is a plane."""
     height, width, channels = shape
-    next_col, next_channel = (1, height * width) if planar else (channels, 1)
-    origin = row * width * next_col
-    if mirrored:
-        origin, next_col = origin + (width - 1) * next_col, -next_col
-    for channel in range(channels):
+    if planar:
+        for channel in range(channels):
+            origin = (channel * height + row) * width
+            for col in range(width):
+                k = origin + (width - 1 - col if mirrored else col)
+                out[np.uintp(start + col * channels + channel)] = source[np.uintp(k)]
+        return
+    origin, last = row * width * channels, (row + 1) * width * channels - channels
+    if not mirrored:
+        for k in range(width * channels):
+            out[np.uintp(start + k)] = source[np.uintp(origin + k)]
+    elif channels == 3:  # a constant, and no sum of variables: pixels are turned in registers
         for col in range(width):
-            k = origin + col * next_col + channel * next_channel
-            out[np.uintp(start + col * channels + channel)] = source[np.uintp(k)]
+            k, place = last - 3 * col, start + 3 * col
+            out[np.uintp(place)] = source[np.uintp(k)]
+            out[np.uintp(place + 1)] = source[np.uintp(k + 1)]
+            out[np.uintp(place + 2)] = source[np.uintp(k + 2)]
+    elif channels == 1:
+        for col in range(width):
+            out[np.uintp(start + col)] = source[np.uintp(last - col)]
+    else:
+        for col in range(width):
+            for channel in range(channels):
+                k = last - col * channels + channel
+                out[np.uintp(start + col * channels + channel)] = source[np.uintp(k)]
 
 
 @inner

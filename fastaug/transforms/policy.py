@@ -110,9 +110,17 @@ class Policy:
         return named(self.transforms)
 
     @cached_property
+    def stages(self) -> Mapping[type, tuple[tuple[str, Any], ...]]:
+        """The named transforms of each kind; to ask for every batch takes half of a draw."""
+        return {
+            kind: tuple(pair for pair in self.named if isinstance(pair[1], kind))
+            for kind in (Moves, SeesBoxes, Recolours, Repaints, Mixes)
+        }
+
+    @property
     def sees_boxes(self) -> bool:
         """Whether a transform looks at the boxes before it draws."""
-        return any(isinstance(each, SeesBoxes) for each in self.transforms)
+        return bool(self.stages[SeesBoxes])
 
     def draw(self, streams: Streams, count: int, size: Size, boxes: Boxes | None = None) -> Drawn:
         """Draw for `count` images of that size; `boxes` (n, k, 4) only where it sees boxes."""
@@ -143,16 +151,14 @@ class Policy:
         """Draw what `draw` does for the mixes alone, in images of the output's size."""
         return tuple(
             _partners(name, transform, _draw(name, transform, streams, count, size), size)
-            for name, transform in self.named
-            if isinstance(transform, Mixes)
+            for name, transform in self.stages[Mixes]
         )
 
     def size_after(self, size: Size) -> Size:
         """Return the size of the output for sources of a size."""
-        for name, transform in self.named:
-            if isinstance(transform, Moves):
-                numbers = transform.draw(np.random.default_rng(0), 1, size)
-                size = _checked_pull(name, transform, numbers, 1, size).size
+        for name, transform in self.stages[Moves]:
+            numbers = transform.draw(np.random.default_rng(0), 1, size)
+            size = _checked_pull(name, transform, numbers, 1, size).size
         return size
 
     def _draw_moves(
@@ -161,16 +167,15 @@ class Policy:
         """Draw for all that moves pixels, whose sizes follow from each other."""
         numbers: dict[str, Chosen] = {}
         pull = None
-        for name, transform in self.named:
-            if isinstance(transform, SeesBoxes) and boxes is not None:
+        for name, transform in self.stages[Moves]:
+            if boxes is not None and (name, transform) in self.stages[SeesBoxes]:
                 seen = _seen(boxes, pull, size)
-                rng = streams.of(name)
-                numbers[name] = Chosen(transform.draw_around(rng, seen, size), np.ones(count, bool))
-            elif isinstance(transform, Moves):
+                drawn = transform.draw_around(streams.of(name), seen, size)
+                numbers[name] = Chosen(drawn, np.ones(count, bool))
+            else:
                 numbers[name] = _draw(name, transform, streams, count, size)
-            if isinstance(transform, Moves):
-                pull = _behind(pull, _pull(name, transform, numbers[name], size))
-                size = pull.size
+            pull = _behind(pull, _pull(name, transform, numbers[name], size))
+            size = pull.size
         return numbers, pull, size
 
     def _draw_rest(
@@ -202,8 +207,8 @@ class Policy:
     def assemble(self, keras: Draws, numbers: Mapping[str, Chosen], size: Size) -> Drawn:
         """Return what follows from numbers that are there already."""
         pull = None
-        for name, transform in self.named:
-            if isinstance(transform, Moves) and name in numbers:
+        for name, transform in self.stages[Moves]:
+            if name in numbers:
                 moved = _pull(name, transform, numbers[name], size)
                 pull, size = _behind(pull, moved), moved.size
         return self._drawn(keras, numbers, pull, size)
@@ -211,12 +216,15 @@ class Policy:
     def _drawn(
         self, keras: Draws, numbers: Mapping[str, Chosen], pull: Pull | None, size: Size
     ) -> Drawn:
-        drawn = [(name, each, numbers[name]) for name, each in self.named if name in numbers]
+        def drawn(kind: type) -> list[tuple[str, Any, Chosen]]:
+            return [
+                (name, one, numbers[name]) for name, one in self.stages[kind] if name in numbers
+            ]
+
         steps = [self.keras.steps(keras)]
         steps += [
             _checked_steps(name, transform, chosen.numbers, len(keras)).where(chosen.applied)
-            for name, transform, chosen in drawn
-            if isinstance(transform, Recolours)
+            for name, transform, chosen in drawn(Recolours)
         ]
         whole = _behind(pull, self.keras.pull(keras, size)).tidied()
         return Drawn(
@@ -226,21 +234,12 @@ class Policy:
             in_sequence(steps).tidied(),
             tuple(
                 Pass(name, transform, chosen.numbers, np.flatnonzero(chosen.applied))
-                for name, transform, chosen in drawn
-                if isinstance(transform, Repaints)
+                for name, transform, chosen in drawn(Repaints)
             ),
             tuple(
-                _partners(name, transform, chosen, size)
-                for name, transform, chosen in drawn
-                if isinstance(transform, Mixes)
+                _partners(name, transform, chosen, size) for name, transform, chosen in drawn(Mixes)
             ),
-            _kept(
-                [
-                    each.kept(chosen.numbers)
-                    for _, each, chosen in drawn
-                    if isinstance(each, SeesBoxes)
-                ]
-            ),
+            _kept([one.kept(chosen.numbers) for _, one, chosen in drawn(SeesBoxes)]),
         )
 
 

@@ -450,7 +450,7 @@ def test_repaints_get_finished_colours_with_the_channels_behind(data_format):
         transforms=[Smear(), Solarize(0, probability=1.0)], rescale=1 / 4, data_format=data_format
     )
     with generator.flow(given, batch_size=8, shuffle=False, seed=3) as batches:
-        drawn = batches._draw(batches._schedule.request(0), 8)[0]
+        drawn = batches._draw(batches._schedule.request(0), np.arange(8))[0]
         batch = next(batches)
     smeared = drawn.numbers["Smear"].applied
     assert 0 < smeared.sum() < 8

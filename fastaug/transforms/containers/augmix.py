@@ -112,9 +112,11 @@ class AugMix(Written):
     def draw(self, rng: np.random.Generator, count: int, size: Size) -> ChainNumbers:
         """Draw the operations of each chain, their strengths, and the shares."""
         width, depth = self.mixture_width, max(self.chain_depth, 0) or _LONGEST
-        u = rng.random((count, width, 1 + 3 * depth))
-        own = rng.beta(self.alpha, self.alpha, count)[:, np.newaxis]
-        weights = rng.dirichlet([self.alpha] * width, count)
+        # A stream each: how many numbers a beta distribution takes is not known before.
+        uniform, of_images, of_chains = rng.spawn(3)
+        u = uniform.random((count, width, 1 + 3 * depth))
+        own = of_images.beta(self.alpha, self.alpha, count)[:, np.newaxis]
+        weights = of_chains.dirichlet([self.alpha] * width, count)
         choices = _ALL if self.all_ops else _PARTIAL
         chosen = np.floor(u[..., 1 : 1 + depth] * len(choices)).astype(np.intp)
         strength = np.floor(u[..., 1 + depth : 1 + 2 * depth] * self.severity).astype(np.intp)

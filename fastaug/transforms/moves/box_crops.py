@@ -147,8 +147,8 @@ class RandomIoUCrop(_BoxCrop):
 
     Examples
     --------
-    >>> RandomIoUCrop(300, min_scale=0.5)
-    RandomIoUCrop(300, min_scale=0.5)
+    >>> RandomIoUCrop(300, max_scale=0.9)
+    RandomIoUCrop(300, max_scale=0.9)
     """
 
     size: int | tuple[int, int]
