@@ -328,7 +328,8 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
         **options
             Those of `AnnotatedIterator`.
         """
-        annotations = read_coco(path, directory, on_bad_box=on_bad_box)
+        segments = "masks" in (targets or ())
+        annotations = read_coco(path, directory, on_bad_box=on_bad_box, segments=segments)
         return AnnotatedIterator(annotations, self, targets=targets, **options)
 
     def flow_from_yolo(
