@@ -186,8 +186,8 @@ class FileFollowers:
         if self._dtype == np.uint8 and masks.size and masks.max() > 255:
             place = np.unravel_index(masks.argmax(), masks.shape)[0]
             raise ValueError(
-                f"the mask {self._masks[rows[place]]} holds {masks.max():g}, and the first one, "
-                f"{self._masks[0]}, has 8 bits: save all of them with the same number"
+                f"the mask {self._masks[int(rows[place])]} holds {masks.max():g}, and the first "
+                f"one, {self._masks[0]}, has 8 bits: save all of them with the same number"
             )
         return masks.astype(self._dtype)
 
@@ -250,8 +250,8 @@ class FileFollowers:
                     path, upright=True
                 )
                 raise ValueError(
-                    f"{path} is {size[0]}x{size[1]}, and its annotations are of {said[0]}x{said[1]} "
-                    "(height x width)"
+                    f"{path} is {size[0]}x{size[1]}, and its annotations are of "
+                    f"{said[0]}x{said[1]} (height x width)"
                     f"{'; exif_transpose=True turns it as its EXIF data say' if turned else ''}"
                 )
             self._sizes[row] = size
