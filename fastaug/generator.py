@@ -329,7 +329,13 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
             Those of `AnnotatedIterator`.
         """
         segments = "masks" in (targets or ())
-        annotations = read_coco(path, directory, on_bad_box=on_bad_box, segments=segments)
+        annotations = read_coco(
+            path,
+            directory,
+            on_bad_box=on_bad_box,
+            segments=segments,
+            upright=bool(self.exif_transpose),
+        )
         return AnnotatedIterator(annotations, self, targets=targets, **options)
 
     def flow_from_yolo(
@@ -355,7 +361,8 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
         targets, on_bad_box, **options
             As in `flow_from_coco`.
         """
-        annotations = read_yolo(directory, labels, classes, on_bad_box=on_bad_box)
+        upright = bool(self.exif_transpose)
+        annotations = read_yolo(directory, labels, classes, on_bad_box=on_bad_box, upright=upright)
         return AnnotatedIterator(annotations, self, targets=targets, **options)
 
     def flow_from_voc(
@@ -383,7 +390,14 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
         on_bad_box, **options
             As in `flow_from_coco`, but for `targets`: there are only boxes.
         """
-        read = read_voc(annotations, directory, classes, difficult=difficult, on_bad_box=on_bad_box)
+        read = read_voc(
+            annotations,
+            directory,
+            classes,
+            difficult=difficult,
+            on_bad_box=on_bad_box,
+            upright=bool(self.exif_transpose),
+        )
         return AnnotatedIterator(read, self, **options)
 
     def describe(self) -> None:

@@ -278,7 +278,12 @@ class FileIterator(BatchIterator):
         """Record which files of a batch can't be read; tell whether others now replace them."""
         with self.lock:
             rows = self._rows(position)
-        return self._skips and self._substitutes.add(error, rows, self._source.path_of)
+        if not self._skips:
+            return False
+        found = self._substitutes.add(error, rows, self._source.path_of)
+        if isinstance(self._followers, FileFollowers):
+            found |= self._substitutes.add(error, rows, self._followers.mask_of)
+        return found
 
     def _make_source(self) -> FileReader:
         settings, files = self._settings, list(self.filepaths)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.counters import Counters
+from fastaug.errors import DecodeError
 from fastaug.files.annotations.base import size_of_file
 from fastaug.files.catalog import FilePaths
 from fastaug.files.decode import crop_of, is_byte_mask, nearest_taps
@@ -149,8 +150,12 @@ class FileFollowers:
         self._dtype: np.dtype[Any] = np.dtype(np.uint8)
         if masks:
             for row in range(min(_CHECKED_AT_ONCE, len(masks))):
-                self._compare_sizes(row)
-            self._dtype = np.dtype(np.uint8 if is_byte_mask(masks[0]) else np.int32)
+                try:
+                    self._compare_sizes(row)
+                except DecodeError:  # which a batch meets again, and another takes its place
+                    if settings.on_error != "skip":
+                        raise
+            self._dtype = _dtype_of_masks(masks)
 
     def of(self, rows: NDArray[np.intp]) -> Targets:
         """Return the targets of rows."""
@@ -257,6 +262,10 @@ class FileFollowers:
             self._sizes[row] = size
         return self._sizes[row]
 
+    def mask_of(self, row: int) -> str:
+        """Return the path of a row's mask, or nothing."""
+        return "" if self._masks is None else self._masks[row]
+
     def rest(self) -> None:
         """Stop the processes that decode masks until the next batch is wanted."""
         if self._source is not None:
@@ -267,6 +276,16 @@ class FileFollowers:
         self._closed = True
         if self._source is not None:
             self._source.close()
+
+
+def _dtype_of_masks(paths: Sequence[str]) -> np.dtype[Any]:
+    """Return the dtype of masks as the first one that can be read has it."""
+    for path in paths:
+        try:
+            return np.dtype(np.uint8 if is_byte_mask(path) else np.int32)
+        except OSError:  # said when its batch is made
+            continue
+    return np.dtype(np.uint8)
 
 
 def _dtype_of(labels: Sequence[Any] | None) -> np.dtype[Any]:

@@ -22,7 +22,12 @@ from fastaug.files.annotations.base import (
 
 
 def read_coco(
-    path: str | Path, folder: str | Path, *, on_bad_box: str = "raise", segments: bool = True
+    path: str | Path,
+    folder: str | Path,
+    *,
+    on_bad_box: str = "raise",
+    segments: bool = True,
+    upright: bool = False,
 ) -> Annotations:
     """Read what a COCO file says of the pictures in a folder.
 
@@ -37,6 +42,8 @@ def read_coco(
         "raise", "clip" or "skip".
     segments
         Whether masks are wanted: without, segmentations are not looked at.
+    upright
+        Whether photos are turned as their EXIF data say; the file is of what they are then.
 
     Returns
     -------
@@ -69,6 +76,9 @@ def read_coco(
         raise ValueError(f"{what} names no picture: its list 'images' is empty")
     check_files(what, list(images.values()))
     numbers = {number: label for label, number in enumerate(ids)}
+    for image in images.values():
+        if image.size is None:
+            image.size = size_of_file(image.path, upright=upright)
     for place, item in enumerate(content["annotations"]):
         _add(item, place, images, numbers, what, on_bad_box, segments)
     return Annotations(list(images.values()), [str(categories[number]["name"]) for number in ids])
@@ -125,8 +135,6 @@ def _add(
     image = _declared(item, "image_id", images, where)
     label = _declared(item, "category_id", numbers, where)
     where = f"{where} of {image.path}"
-    if image.size is None:
-        image.size = size_of_file(image.path)
     box = checked_box(_corners(item, where), image.size, where, on_bad_box)
     if box is None:
         return

@@ -28,6 +28,7 @@ def read_voc(
     *,
     difficult: bool = True,
     on_bad_box: str = "raise",
+    upright: bool = False,
 ) -> Annotations:
     """Read Pascal VOC's XML files.
 
@@ -44,6 +45,8 @@ def read_voc(
     on_bad_box
         What happens to boxes that are none, or reach out of their picture by more than a pixel:
         "raise", "clip" or "skip".
+    upright
+        Whether photos are turned as their EXIF data say.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def read_voc(
     ]
     check_files(f"the folder {str(source)!r}", images)
     for image, tree, path in zip(images, trees, paths, strict=True):
-        image.size = size_of_file(image.path)
+        image.size = size_of_file(image.path, upright=upright)
         for number, item in enumerate(tree.iter("object"), start=1):
             if difficult or (item.findtext("difficult") or "0").strip() != "1":
                 _add(item, image, names, f"{os.fspath(path)}, object {number}", on_bad_box)

@@ -28,6 +28,7 @@ def read_yolo(
     classes: Sequence[str] | None = None,
     *,
     on_bad_box: str = "raise",
+    upright: bool = False,
 ) -> Annotations:
     """Read YOLO's text files of the pictures in a folder.
 
@@ -44,6 +45,8 @@ def read_yolo(
     on_bad_box
         What happens to boxes that are none, or reach out of their picture by more than a pixel:
         "raise", "clip" or "skip".
+    upright
+        Whether photos are turned as their EXIF data say.
 
     Returns
     -------
@@ -69,7 +72,7 @@ def read_yolo(
     for image in images:
         text = texts / (Path(image.path).stem + ".txt")
         if text.is_file():
-            highest, read = max(highest, _read(image, text, names, on_bad_box)), read + 1
+            highest, read = max(highest, _read(image, text, names, on_bad_box, upright)), read + 1
     if not read:
         warnings.warn(
             f"none of the {len(images)} pictures in {str(root)!r} has a text file in "
@@ -151,9 +154,11 @@ def _bare(name: str) -> str:
     return name[1:-1] if quoted else name
 
 
-def _read(image: Annotated, text: Path, names: Sequence[str], on_bad_box: str) -> int:
+def _read(
+    image: Annotated, text: Path, names: Sequence[str], on_bad_box: str, upright: bool
+) -> int:
     """Add the objects of a text file to its picture; return the highest class number."""
-    image.size = size_of_file(image.path)
+    image.size = size_of_file(image.path, upright=upright)
     height, width = image.size
     highest = -1
     for number, line in enumerate(_text_of(text).splitlines(), start=1):
