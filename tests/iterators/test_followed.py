@@ -732,6 +732,18 @@ def test_missing_mask_of_a_folder_is_named(data, tmp_path):
     assert str(tmp_path / "masks" / "a" / "1.png") in str(caught.value)
 
 
+def test_pictures_without_folders_of_classes_need_no_class_mode(data):
+    folders = data.images / "a", data.root / "masks" / "a"
+    with pytest.raises(ValueError, match="no folder for a class: class_mode=None takes them"):
+        here().flow_from_directory(folders[0], mask_directory=folders[1])
+    for split, subset, count in ((0.0, None, 7), (0.3, "validation", 2), (0.1, "validation", 0)):
+        flow = here(validation_split=split).flow_from_directory(
+            folders[0], mask_directory=folders[1], class_mode=None, subset=subset
+        )
+        assert flow.n == count
+        flow.close()
+
+
 def test_missing_mask_of_a_frame_is_named(data):
     table = frame(data)
     table.loc[2, "mask"] = "masks/gone.png"
