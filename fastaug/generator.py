@@ -328,7 +328,7 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
         **options
             Those of `AnnotatedIterator`.
         """
-        segments = "masks" in (targets or ())
+        segments = isinstance(targets, Sequence) and "masks" in targets
         annotations = read_coco(
             path,
             directory,

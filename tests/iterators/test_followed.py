@@ -646,6 +646,7 @@ def test_one_target_is_given_out_alone(data):
     [
         ((), "targets=.* must be some of 'boxes', 'masks'"),
         (None, "targets=None must be some of"),
+        (5, "targets=5 must be some of"),
         ("mask", "targets='mask' is not one of 'boxes', 'masks'"),
         (("boxes", "keypoints"), "targets='keypoints' is not one of"),
     ],
@@ -848,6 +849,13 @@ def test_bad_boxes_of_a_frame_are_named_with_their_picture(data, boxes, words):
 def test_bad_targets_of_arrays_are_named(data, given, words):
     with pytest.raises(ValueError, match=words):
         here().flow(data.arrays, **given)
+
+
+def test_images_of_another_size_can_not_be_set_once_masks_follow(data):
+    flow = of_masks(here(), data)
+    flow.x = 255 - flow.x
+    with pytest.raises(ValueError, match=r"\(16, 20, 3\), and masks.*make a new flow"):
+        flow.x = flow.x[:, :, :20]
 
 
 def test_target_size_can_not_be_set_once_masks_follow(data):
