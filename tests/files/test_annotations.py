@@ -159,6 +159,11 @@ def test_coco_ids_may_be_words(coco):
     assert [len(image.boxes) for image in read.images] == [0, 1]
 
 
+def test_coco_ids_may_be_floats_of_whole_numbers(coco):
+    image = coco.read({**an_object(), "image_id": 1.0, "category_id": 7.0}).images[0]
+    assert image.labels == [1]
+
+
 def test_coco_that_says_no_size_takes_that_of_the_file(coco):
     del coco.content["images"][0]["height"]
     coco.content["images"][1]["width"] = None

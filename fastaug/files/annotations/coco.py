@@ -105,7 +105,7 @@ def _by_id(
     found: dict[Any, Mapping[str, Any]] = {}
     for place, item in enumerate(content[part]):
         for key in ("id", name):
-            if not isinstance(item, Mapping) or not isinstance(item.get(key), int | str):
+            if not isinstance(item, Mapping) or not isinstance(item.get(key), int | float | str):
                 raise ValueError(f"{what}: {one} {place} of {part!r} has no {key!r}: {item!r:.80}")
         if item["id"] in found:
             raise ValueError(f"{what}: there are two {part} of the id {item['id']!r}")
@@ -147,7 +147,7 @@ def _add(
 def _declared(item: Mapping[str, Any], key: str, declared: Mapping[Any, Any], where: str) -> Any:
     """Return what an annotation's id stands for; ValueError if that isn't declared."""
     number = item.get(key)
-    if not isinstance(number, int | str) or number not in declared:
+    if not isinstance(number, int | float | str) or number not in declared:
         some = listed(list(declared)[:10]) or "none"
         more = ", ..." if len(declared) > 10 else ""
         raise ValueError(
