@@ -342,7 +342,14 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
         **options
             Those of `AnnotatedIterator`.
         """
-        annotations = read_coco(path, directory, on_bad_box=on_bad_box)
+        segments = isinstance(targets, Sequence) and "masks" in targets
+        annotations = read_coco(
+            path,
+            directory,
+            on_bad_box=on_bad_box,
+            segments=segments,
+            upright=bool(self.exif_transpose),
+        )
         return AnnotatedIterator(annotations, self, targets=targets, **options)
 
     def flow_from_yolo(
@@ -368,7 +375,8 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
         targets, on_bad_box, **options
             As in `flow_from_coco`.
         """
-        annotations = read_yolo(directory, labels, classes, on_bad_box=on_bad_box)
+        upright = bool(self.exif_transpose)
+        annotations = read_yolo(directory, labels, classes, on_bad_box=on_bad_box, upright=upright)
         return AnnotatedIterator(annotations, self, targets=targets, **options)
 
     def flow_from_voc(
@@ -396,7 +404,14 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
         on_bad_box, **options
             As in `flow_from_coco`, but for `targets`: there are only boxes.
         """
-        read = read_voc(annotations, directory, classes, difficult=difficult, on_bad_box=on_bad_box)
+        read = read_voc(
+            annotations,
+            directory,
+            classes,
+            difficult=difficult,
+            on_bad_box=on_bad_box,
+            upright=bool(self.exif_transpose),
+        )
         return AnnotatedIterator(read, self, **options)
 
     def describe(self) -> None:

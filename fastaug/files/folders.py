@@ -142,8 +142,9 @@ def scan_flat(
 ) -> Catalog | None:
     """Return the pictures that lie in a folder itself, without classes; None if there are none."""
     check_folder("directory", Path(directory))
-    names = part_of(list_images(directory, extensions), split)
-    return Catalog(directory, names, {}, np.zeros(len(names), np.int32)) if names else None
+    names = list_images(directory, extensions)
+    part = part_of(names, split)
+    return Catalog(directory, part, {}, np.zeros(len(part), np.int32)) if names else None
 
 
 def _list_class(

@@ -10,10 +10,11 @@ from fastaug.files.annotations.base import existing_folder, size_of_file
 from fastaug.files.catalog import EXTENSIONS
 
 _ENDINGS = ("", "_mask", "_gt", "_label")
+_MASK_EXTENSIONS = (*EXTENSIONS, "gif")
 
 
 def mask_paths(
-    filenames: Sequence[str], folder: str | Path, extensions: Sequence[str] = EXTENSIONS
+    filenames: Sequence[str], folder: str | Path, extensions: Sequence[str] = _MASK_EXTENSIONS
 ) -> list[str]:
     """Return the mask of each picture: of the same name in a folder, with any known extension.
 
@@ -23,6 +24,8 @@ def mask_paths(
     ------
     FileNotFoundError
         With the first pictures that have none.
+    ValueError
+        If two pictures of one name, in different folders, have but one mask.
     """
     root = existing_folder("mask_directory", folder)
     there: dict[str, str] = {}
@@ -48,6 +51,14 @@ def mask_paths(
             missing.append(name)
         else:
             found.append(path)
+    taken: dict[str, str] = {}
+    for name, path in zip(filenames, found, strict=False) if not missing else ():
+        other = taken.setdefault(path, name)
+        if other != name and os.path.dirname(other) != os.path.dirname(name):  # noqa: PTH120
+            raise ValueError(
+                f"the pictures {other!r} and {name!r} have but one mask, {path}: put masks into "
+                "folders like those of the pictures"
+            )
     if missing:
         first = os.path.join(root, os.path.splitext(missing[0])[0])  # noqa: PTH118, PTH122
         raise FileNotFoundError(
@@ -57,11 +68,17 @@ def mask_paths(
     return found
 
 
-def check_sizes(image: str, mask: str) -> None:
-    """Raise a ValueError unless a mask has its picture's size; reads both headers."""
-    of_image, of_mask = size_of_file(image), size_of_file(mask)
-    if of_image != of_mask and of_image != of_mask[::-1]:  # a photo may be turned by its EXIF
-        raise ValueError(
-            f"the mask {mask} is {of_mask[0]}x{of_mask[1]}, and its picture {image} "
-            f"{of_image[0]}x{of_image[1]} (height x width)"
-        )
+def check_sizes(image: str, mask: str, *, upright: bool = False) -> None:
+    """Raise a ValueError unless a mask has its picture's size; reads both headers.
+
+    `upright`: both are turned as their EXIF data say.
+    """
+    of_image, of_mask = size_of_file(image, upright=upright), size_of_file(mask, upright=upright)
+    if of_image == of_mask:
+        return
+    turned = not upright and size_of_file(image, upright=True) == of_mask
+    hint = "; exif_transpose=True turns the picture as its EXIF data say" if turned else ""
+    raise ValueError(
+        f"the mask {mask} is {of_mask[0]}x{of_mask[1]}, and its picture {image} "
+        f"{of_image[0]}x{of_image[1]} (height x width){hint}"
+    )

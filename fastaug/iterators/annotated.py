@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastaug.checks import check_one_of
+from fastaug.checks import check_one_of, listed
 from fastaug.files.annotations.base import CROWD, Annotations, class_mask
 from fastaug.files.catalog import Catalog, part_of, split_of
 from fastaug.iterators.files import FileIterator, checked_options
@@ -58,9 +58,7 @@ keep_aspect_ratio, dtype
         interpolation: str = "nearest",
         keep_aspect_ratio: bool = False,
     ) -> None:
-        targets = (targets,) if isinstance(targets, str) else tuple(targets)
-        for name in targets:
-            check_one_of("targets", name, TARGETS)
+        targets = _checked_targets(targets, annotations)
         options = checked_options(
             (None,),
             target_size=target_size,
@@ -90,10 +88,6 @@ keep_aspect_ratio, dtype
         )
         indices = {name: number for number, name in enumerate(annotations.class_names)}
         with_boxes = "boxes" in targets
-        if "masks" in targets and len(annotations.class_names) >= CROWD:
-            raise ValueError(
-                f"masks of bytes have no room for {len(annotations.class_names)} classes"
-            )
         catalog = Catalog("", [image.path for image in images], indices, None)
         super().__init__(
             catalog,
@@ -104,8 +98,9 @@ keep_aspect_ratio, dtype
             labels=[self._plain_labels(image) for image in images] if with_boxes else None,
             box_format="xyxy" if with_boxes else None,
             drawn_masks=self._draw_mask if "masks" in targets else None,
+            sizes=[image.size for image in images],
         )
-        self.class_indices, self.num_classes = indices, len(indices)
+        self.class_indices, self.num_classes = indices, len(annotations.class_names)
 
     def _plain_labels(self, image: Any) -> list[int]:
         """Return the labels of what is no crowd."""
@@ -118,3 +113,26 @@ keep_aspect_ratio, dtype
     def _draw_mask(self, row: int, size: tuple[int, int]) -> NDArray[np.uint8]:
         """Return the mask of a picture as it lies in its file."""
         return class_mask(self.annotations.images[row], size)
+
+
+def _checked_targets(targets: Any, annotations: Annotations) -> tuple[str, ...]:
+    """Return targets as a tuple; an error that names the argument unless annotations have them."""
+    names = (targets,) if isinstance(targets, str) else targets
+    if not isinstance(names, Sequence) or not names:
+        raise ValueError(f"targets={targets!r} must be some of {listed(TARGETS)}")
+    for name in names:
+        check_one_of("targets", name, TARGETS)
+    if "masks" in names:
+        objects = [segment for image in annotations.images for segment in image.segments]
+        if objects and not any(objects):
+            raise ValueError(
+                f"targets={targets!r}: none of the {len(objects)} objects has a polygon, or runs "
+                "of pixels, of which a mask is made; targets='boxes' needs none"
+            )
+        if len(annotations.class_names) >= CROWD:
+            raise ValueError(
+                f"targets={targets!r}: masks of bytes have no room for "
+                f"{len(annotations.class_names)} classes, beside 0 for nothing and {CROWD} for "
+                "crowds"
+            )
+    return tuple(names)

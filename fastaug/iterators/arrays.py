@@ -126,6 +126,11 @@ subset, ignore_class_split, dtype
         images = check_images(value, self.data_format)
         if len(images) < self.n:
             raise ValueError(f"x holds {len(images)} images for {self.n} samples: make a new flow")
+        if self._followers is not None and images.shape[1:] != self.image_shape:
+            raise ValueError(
+                f"x holds images of {images.shape[1:]}, and masks, boxes or points follow those of "
+                f"{tuple(self.image_shape)}: make a new flow"
+            )
         self._images = images
         self.image_shape = images.shape[1:]
         self._read_ahead.forget()

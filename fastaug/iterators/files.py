@@ -278,7 +278,12 @@ class FileIterator(BatchIterator):
         """Record which files of a batch can't be read; tell whether others now replace them."""
         with self.lock:
             rows = self._rows(position)
-        return self._skips and self._substitutes.add(error, rows, self._source.path_of)
+        if not self._skips:
+            return False
+        found = self._substitutes.add(error, rows, self._source.path_of)
+        if isinstance(self._followers, FileFollowers):
+            found |= self._substitutes.add(error, rows, self._followers.mask_of)
+        return found
 
     def _make_source(self) -> FileReader:
         settings, files = self._settings, list(self.filepaths)
@@ -387,9 +392,10 @@ keep_aspect_ratio, dtype
         self.split = split_of(subset, validation_split_of(image_data_generator))
         folder = folder_path("directory", directory)
         catalog = None
-        if mask_directory is not None and class_mode is None and classes is None:
+        if mask_directory is not None and classes is None:
             catalog = scan_flat(folder, self.split, ends)
-        if catalog is None:
+            _check_no_class(folder, catalog, class_mode)
+        if catalog is None or class_mode is not None:
             catalog = scan_directory(folder, classes, self.split, follow_links, ends)
         masks = None if mask_directory is None else mask_paths(catalog.filenames, mask_directory)
         say(f"Found {len(catalog.filenames)} images belonging to "
@@ -402,6 +408,16 @@ keep_aspect_ratio, dtype
             )
         super().__init__(catalog, image_data_generator, options, augment=augment, masks=masks)
         self.save_prefix, self.save_format = save_prefix, save_format
+
+
+def _check_no_class(folder: str, flat: Catalog | None, class_mode: str | None) -> None:
+    """Raise where pictures with masks lie in a folder without classes, and classes are wanted."""
+    if flat is None or class_mode is None or any(path.is_dir() for path in Path(folder).iterdir()):
+        return
+    raise ValueError(
+        f"{folder!r} holds pictures, but no folder for a class: class_mode=None takes them as they "
+        "lie there, with their masks alone as labels"
+    )
 
 
 def validation_split_of(settings: Settings | None) -> float:

@@ -23,6 +23,7 @@ class Followed:
 
     # What it uses of `BatchIterator`.
     data_format: str
+    sample_weight: Any = None
     _label: Any
     _settings: Any
     _size: Any
@@ -66,6 +67,8 @@ class Followed:
         if made.targets is None and not made.partners:
             return given
         images, labels, *weights = given if isinstance(given, tuple) else (given, None)
+        if labels is None and self.sample_weight is not None and made.targets is not None:
+            weights = [self.sample_weight[made.rows]]  # of the targets
         for partners in made.partners:
             if not self._gives_images_as_labels():
                 labels = mix_labels(labels, partners)

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.counters import Counters
+from fastaug.errors import DecodeError
 from fastaug.files.annotations.base import size_of_file
+from fastaug.files.catalog import FilePaths
 from fastaug.files.decode import crop_of, is_byte_mask, nearest_taps
 from fastaug.files.masks import check_sizes
 from fastaug.files.target import NUMBERS, Target
@@ -120,6 +122,8 @@ class FileFollowers:
         Of each picture as it lies in its file; or None.
     box_format
         Of the boxes; None: the generator's.
+    sizes
+        (height, width) that boxes and drawn masks are of, or None where only the file knows.
     """
 
     def __init__(
@@ -136,20 +140,29 @@ class FileFollowers:
         boxes: Sequence[Any] | None = None,
         labels: Sequence[Any] | None = None,
         box_format: str | None = None,
+        sizes: Sequence[Size | None] | None = None,
     ) -> None:
         self._box_format = box_format
-        self._settings, self._filepaths, self._target = settings, filepaths, target
+        self._settings, self._target = settings, target
+        self._filepaths = FilePaths(filepaths)
         self._masks, self._data_format, self._stats = masks, data_format, stats
         self._drawn_masks, self._boxes, self._labels = drawn_masks, boxes, labels
+        self._said_sizes = sizes
         self._sizes: dict[int, Size] = {}
-        self._compared: set[int] = set()  # rows whose mask was found to be of the picture's size
+        self._compared: set[int] = set()  # rows whose masks have their pictures' sizes
+        self._closed = False
+        self._label_dtype = _dtype_of(labels)
         self._batch_size = batch_size
         self._source: Any = None
         self._dtype: np.dtype[Any] = np.dtype(np.uint8)
         if masks:
-            for image, mask in list(zip(filepaths, masks, strict=True))[:_CHECKED_AT_ONCE]:
-                check_sizes(image, mask)
-            self._dtype = np.dtype(np.uint8 if is_byte_mask(masks[0]) else np.int32)
+            for row in range(min(_CHECKED_AT_ONCE, len(masks))):
+                try:
+                    self._compare_sizes(row)
+                except DecodeError:  # which a batch meets again, and another takes its place
+                    if settings.on_error != "skip":
+                        raise
+            self._dtype = _dtype_of_masks(masks)
 
     def of(self, rows: NDArray[np.intp]) -> Targets:
         """Return the targets of rows."""
@@ -166,10 +179,11 @@ class FileFollowers:
 
     def _read_masks(self, rows: NDArray[np.intp]) -> Array:
         assert self._masks is not None
-        for row in rows:
-            if int(row) not in self._compared:
-                check_sizes(self._filepaths[row], self._masks[row])
-                self._compared.add(int(row))
+        for row in rows.tolist():
+            if row not in self._compared:
+                self._compare_sizes(row)
+        if self._closed:
+            raise RuntimeError("the iterator is closed")
         if self._source is None:
             target = replace(
                 self._target, color_mode=NUMBERS, interpolation="nearest", decode="exact"
@@ -185,8 +199,18 @@ class FileFollowers:
         with self._source.lend((("masks", *rows.tolist()), rows), []) as (images, lent_rows):
             masks = np.asarray(images)[lent_rows]
         if self._dtype == np.uint8 and masks.size and masks.max() > 255:
-            raise ValueError(f"a mask holds {masks.max():g}; the first one had 8 bits")
+            place = np.unravel_index(masks.argmax(), masks.shape)[0]
+            raise ValueError(
+                f"the mask {self._masks[int(rows[place])]} holds {masks.max():g}, and the first "
+                f"one, {self._masks[0]}, has 8 bits: save all of them with the same number"
+            )
         return masks.astype(self._dtype)
+
+    def _compare_sizes(self, row: int) -> None:
+        """Raise unless the mask of a row has its picture's size."""
+        assert self._masks is not None
+        check_sizes(self._filepaths[row], self._masks[row], upright=self._target.exif_transpose)
+        self._compared.add(row)
 
     def _draw_masks(self, rows: NDArray[np.intp]) -> Array:
         assert self._drawn_masks is not None
@@ -216,7 +240,7 @@ class FileFollowers:
             labels = None if self._labels is None else [self._labels[row]]
             try:
                 part = read_boxes([self._boxes[row]], labels, 1, size, rules)
-            except ValueError as error:
+            except (TypeError, ValueError) as error:
                 raise ValueError(f"{self._filepaths[row]}: {error}") from None
             left, top, right, bottom = crop_of(size[1], size[0], target)
             scale = np.array([target.width / (right - left), target.height / (bottom - top)] * 2)
@@ -225,16 +249,32 @@ class FileFollowers:
         room = max((part.valid.shape[1] for part in parts), default=0)
         padded = [part.packed(room) for part in parts]
         return BoxBatch(
-            *(
-                np.concatenate([getattr(part, name) for part in padded])
-                for name in ("boxes", "labels", "valid")
-            )
+            np.concatenate([part.boxes for part in padded]),
+            np.concatenate([part.labels.astype(self._label_dtype) for part in padded]),
+            np.concatenate([part.valid for part in padded]),
         )
 
     def _size_of(self, row: int) -> Size:
+        """Return (height, width) of a picture as it is decoded, before it is resized."""
         if row not in self._sizes:
-            self._sizes[row] = size_of_file(self._filepaths[row])
+            path = self._filepaths[row]
+            size = size_of_file(path, upright=self._target.exif_transpose)
+            said = None if self._said_sizes is None else self._said_sizes[row]
+            if said is not None and said != size:
+                turned = not self._target.exif_transpose and said == size_of_file(
+                    path, upright=True
+                )
+                raise ValueError(
+                    f"{path} is {size[0]}x{size[1]}, and its annotations are of "
+                    f"{said[0]}x{said[1]} (height x width)"
+                    f"{'; exif_transpose=True turns it as its EXIF data say' if turned else ''}"
+                )
+            self._sizes[row] = size
         return self._sizes[row]
+
+    def mask_of(self, row: int) -> str:
+        """Return the path of a row's mask, or nothing."""
+        return "" if self._masks is None else self._masks[row]
 
     def rest(self) -> None:
         """Stop the processes that decode masks until the next batch is wanted."""
@@ -243,5 +283,22 @@ class FileFollowers:
 
     def close(self) -> None:
         """Stop them for good."""
+        self._closed = True
         if self._source is not None:
             self._source.close()
+
+
+def _dtype_of_masks(paths: Sequence[str]) -> np.dtype[Any]:
+    """Return the dtype of masks as the first one that can be read has it."""
+    for path in paths:
+        try:
+            return np.dtype(np.uint8 if is_byte_mask(path) else np.int32)
+        except OSError:  # said when its batch is made
+            continue
+    return np.dtype(np.uint8)
+
+
+def _dtype_of(labels: Sequence[Any] | None) -> np.dtype[Any]:
+    """Return the dtype of the labels of all boxes: pictures without one have no say."""
+    kinds = {array.dtype for array in map(np.asarray, labels or ()) if array.size}
+    return np.result_type(*kinds) if kinds else np.dtype(np.int64)

@@ -64,6 +64,7 @@ class KerasLoop:
     _augment: bool
     _buffers: Any
     _draw: Any
+    _followed: Any
     _followers: Any
     _guess: Any
     _label: Any
@@ -271,6 +272,9 @@ class KerasLoop:
                 self._handed_out.clear()  # within it our own method draws from the global state
                 return own(rows)
             images = self._one_by_one(rows, streams, position)
+        if self._followers is not None and not self._has_methods and not self._function_draws:
+            drawn, _ = self._draw(position, len(rows))  # what was drawn one by one
+            return Made(images, rows, self._followed(rows, drawn), drawn.partners)
         return Made(images, rows, partners=self._partners(rows, streams))
 
     def _python_seed(self, position: Position) -> int:

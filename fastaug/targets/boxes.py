@@ -179,7 +179,7 @@ def _padded(name: str, values: Any, count: int, fill: float, last: int | None = 
     if isinstance(values, Sequence) or (isinstance(values, np.ndarray) and values.dtype == object):
         parts = [np.asarray(part) for part in values]
         parts = [part.reshape(0, last) if last and not part.size else part for part in parts]
-        room = max((len(part) for part in parts), default=0)
+        room = max((len(part) for part in parts if part.ndim), default=0)
         shape = (len(parts), room) if last is None else (len(parts), room, last)
         kinds = [part.dtype for part in parts if part.size]
         array = np.full(shape, fill, np.result_type(*kinds) if kinds else np.float64)

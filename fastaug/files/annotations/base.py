@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -33,7 +33,7 @@ class Annotated:
     path
         Of the file.
     size
-        (height, width), or None where only the file knows.
+        (height, width) that the annotations are of, or None where only the file knows.
     boxes
         [left, top, right, bottom] each, in pixels from the outer corner of the first one.
     labels
@@ -63,11 +63,18 @@ class Annotations:
         return len(self.images)
 
 
-def size_of_file(path: str) -> tuple[int, int]:
-    """Return (height, width) of a picture, from its header; DecodeError if there is none."""
+_ORIENTATION = 0x0112  # of EXIF; from 5 on it is turned by 90 degrees
+
+
+def size_of_file(path: str, *, upright: bool = False) -> tuple[int, int]:
+    """Return (height, width) of a picture, from its header; DecodeError if there is none.
+
+    `upright`: as its EXIF data turn it.
+    """
     try:
         with Image.open(path) as image:
-            return image.height, image.width
+            turned = upright and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            return (image.width, image.height) if turned else (image.height, image.width)
     except Exception as error:
         reason = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         raise DecodeError(path, reason) from error
@@ -93,7 +100,10 @@ def checked_box(
         pixel.
     """
     height, width = size
-    left, top, right, bottom = (float(number) for number in box)
+    try:
+        left, top, right, bottom = (float(number) for number in box)
+    except (TypeError, ValueError):
+        raise ValueError(f"{where}: {box!r} is no box: it must be four numbers") from None
     why = ""
     if not all(np.isfinite([left, top, right, bottom])):
         why = "a number is not finite"
@@ -128,10 +138,40 @@ def check_files(what: str, images: Sequence[Annotated]) -> None:
         raise FileNotFoundError(f"{what} names files that are not there: {some}{more}")
 
 
-def check_any(what: str, images: Sequence[Annotated]) -> None:
-    """Raise a ValueError where there is no picture at all."""
-    if not images:
-        raise ValueError(f"{what} names no picture")
+def checked_segment(segment: Segment, where: str) -> Segment:
+    """Return a segment as `class_mask` takes it, [] for none; ValueError if it is something else.
+
+    One polygon may come without a list around it.
+    """
+    if not segment:
+        return []
+    if isinstance(segment, Mapping):
+        _check_runs(segment, where)
+        return dict(segment)
+    if isinstance(segment, list | tuple) and isinstance(segment[0], int | float):
+        segment = [segment]
+    for polygon in segment if isinstance(segment, list | tuple) else [segment]:
+        points = np.asarray(polygon if isinstance(polygon, list | tuple) else [])
+        numbers = points.ndim == 1 and points.dtype.kind in "iuf" and np.isfinite(points).all()
+        if not numbers or len(points) < 6 or len(points) % 2:
+            raise ValueError(
+                f"{where}: {polygon!r:.80} is no polygon: it must be x, y, x, y ... of three "
+                "points or more"
+            )
+    return list(segment)
+
+
+def _check_runs(segment: Mapping[str, Any], where: str) -> None:
+    """Raise a ValueError unless runs fill a mask."""
+    if not {"counts", "size"} <= set(segment):
+        raise ValueError(
+            f"{where}: a segmentation of the keys {sorted(map(str, segment))} has no 'counts' and "
+            "'size'"
+        )
+    try:
+        runs_of_pixels(segment)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: its runs of pixels are none: {error}") from None
 
 
 def class_mask(image: Annotated, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -144,7 +184,13 @@ def class_mask(image: Annotated, size: tuple[int, int]) -> NDArray[np.uint8]:
     for segment, label, crowd in zip(image.segments, image.labels, image.crowds, strict=True):
         value = CROWD if crowd else label + 1
         if isinstance(segment, dict):
-            mask[runs_of_pixels(segment)] = value
+            runs = runs_of_pixels(segment)
+            if runs.shape != size:
+                raise ValueError(
+                    f"{image.path} is {size[0]}x{size[1]}, and runs of pixels that its annotations "
+                    f"hold are of {runs.shape[0]}x{runs.shape[1]} (height x width)"
+                )
+            mask[runs] = value
         elif segment:
             picture = Image.fromarray(mask)
             drawing = ImageDraw.Draw(picture)
@@ -154,7 +200,7 @@ def class_mask(image: Annotated, size: tuple[int, int]) -> NDArray[np.uint8]:
     return mask
 
 
-def runs_of_pixels(segment: dict[str, Any]) -> NDArray[np.bool_]:
+def runs_of_pixels(segment: Mapping[str, Any]) -> NDArray[np.bool_]:
     """Return the pixels of runs, (height, width) bool: by columns, off and on in turn.
 
     References
@@ -165,9 +211,10 @@ def runs_of_pixels(segment: dict[str, Any]) -> NDArray[np.bool_]:
     counts = segment["counts"]
     if isinstance(counts, str | bytes):
         counts = _counts_of(counts)
-    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    if len(flat) != height * width:
-        raise ValueError(f"runs of {len(flat)} pixels for a mask of {height}x{width}")
+    lengths = np.asarray(counts, np.int64)
+    if lengths.ndim != 1 or (lengths < 0).any() or lengths.sum() != height * width:
+        raise ValueError(f"lengths of {lengths.sum()} pixels in all for a mask of {height}x{width}")
+    flat = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
     return flat.reshape(width, height).T
 
 

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fastaug.checks import listed
 from fastaug.files.annotations.base import (
     Annotated,
     Annotations,
-    check_any,
     check_files,
     check_on_bad_box,
     checked_box,
+    checked_segment,
     existing_folder,
+    size_of_file,
 )
 
 
-def read_coco(path: str | Path, folder: str | Path, *, on_bad_box: str = "raise") -> Annotations:
+def read_coco(
+    path: str | Path,
+    folder: str | Path,
+    *,
+    on_bad_box: str = "raise",
+    segments: bool = True,
+    upright: bool = False,
+) -> Annotations:
     """Read what a COCO file says of the pictures in a folder.
 
     Parameters
@@ -31,6 +40,10 @@ def read_coco(path: str | Path, folder: str | Path, *, on_bad_box: str = "raise"
     on_bad_box
         What happens to boxes that are none, or reach out of their picture by more than a pixel:
         "raise", "clip" or "skip".
+    segments
+        Whether masks are wanted: without, segmentations are not looked at.
+    upright
+        Whether photos are turned as their EXIF data say; the file is of what they are then.
 
     Returns
     -------
@@ -41,66 +54,116 @@ def read_coco(path: str | Path, folder: str | Path, *, on_bad_box: str = "raise"
     FileNotFoundError
         If the file, or pictures that it names, are not there.
     ValueError
-        If it is no such file; for ids that are not declared, or declared twice; for bad boxes.
+        If it is no such file; for ids that are not declared, or declared twice; for bad boxes and
+        segmentations.
 
     References
     ----------
     https://cocodataset.org/#format-data
     """
     check_on_bad_box(on_bad_box)
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise TypeError(f"path={path!r} is not the name of a file")
     root, what = existing_folder("directory", folder), os.fsdecode(path)
     content = _load(what)
-    categories = {item["id"]: item["name"] for item in content["categories"]}
-    ids = sorted(categories)
-    images: dict[Any, Annotated] = {}
-    for item in content["images"]:
-        if item["id"] in images:
-            raise ValueError(f"{what}: there are two images of the id {item['id']}")
-        size = (item["height"], item["width"]) if {"height", "width"} <= set(item) else None
-        images[item["id"]] = Annotated(str(root / item["file_name"]), size)
-    check_any(what, list(images.values()))
+    categories = _by_id(content, "categories", "category", "name", what)
+    ids = sorted(categories, key=lambda number: (isinstance(number, str), number))
+    images = {
+        number: Annotated(str(root / str(item["file_name"])), _size(item))
+        for number, item in _by_id(content, "images", "image", "file_name", what).items()
+    }
+    if not images:
+        raise ValueError(f"{what} names no picture: its list 'images' is empty")
     check_files(what, list(images.values()))
-    for item in content["annotations"]:
-        _add(item, images, ids, what, on_bad_box)
-    return Annotations(list(images.values()), [str(categories[number]) for number in ids])
+    numbers = {number: label for label, number in enumerate(ids)}
+    for image in images.values():
+        if image.size is None:
+            image.size = size_of_file(image.path, upright=upright)
+    for place, item in enumerate(content["annotations"]):
+        _add(item, place, images, numbers, what, on_bad_box, segments)
+    return Annotations(list(images.values()), [str(categories[number]["name"]) for number in ids])
 
 
 def _load(path: str) -> Mapping[str, Any]:
     """Return a file's content; ValueError unless it has what a COCO file has."""
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no JSON file: {error}") from None
+        empty = "it is empty" if not os.path.getsize(path) else error  # noqa: PTH202
+        raise ValueError(f"{path} is no JSON file: {empty}") from None
     for name in ("images", "annotations", "categories"):
         if not isinstance(content, Mapping) or not isinstance(content.get(name), list):
-            raise ValueError(f"{path} is no COCO file: it has no list {name!r}")
+            has = f"; it has {listed(content)}" if isinstance(content, Mapping) else ""
+            raise ValueError(f"{path} is no COCO file: it has no list {name!r}{has}")
     return content
 
 
+def _by_id(
+    content: Mapping[str, Any], part: str, one: str, name: str, what: str
+) -> dict[Any, Mapping[str, Any]]:
+    """Return the items of a list by their ids; ValueError if one lacks its id or `name`."""
+    found: dict[Any, Mapping[str, Any]] = {}
+    for place, item in enumerate(content[part]):
+        for key in ("id", name):
+            if not isinstance(item, Mapping) or not isinstance(item.get(key), int | float | str):
+                raise ValueError(f"{what}: {one} {place} of {part!r} has no {key!r}: {item!r:.80}")
+        if item["id"] in found:
+            raise ValueError(f"{what}: there are two {part} of the id {item['id']!r}")
+        found[item["id"]] = item
+    return found
+
+
+def _size(item: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Return the (height, width) that an image is said to have."""
+    height, width = item.get("height"), item.get("width")
+    return (int(height), int(width)) if height and width else None
+
+
 def _add(
-    item: Mapping[str, Any],
+    item: Any,
+    place: int,
     images: Mapping[Any, Annotated],
-    ids: Sequence[Any],
+    numbers: Mapping[Any, int],
     what: str,
     on_bad_box: str,
+    segments: bool,
 ) -> None:
     """Add an annotation to its picture."""
-    where = f"{what}: annotation {item.get('id')}"
-    if item.get("image_id") not in images:
-        raise ValueError(f"{where} is of image_id {item.get('image_id')!r}, which isn't there")
-    if item.get("category_id") not in ids:
-        raise ValueError(
-            f"{where} has category_id {item.get('category_id')!r}, which isn't declared; declared "
-            f"are {list(ids)[:20]}"
-        )
-    image = images[item["image_id"]]
-    left, top, width, height = item["bbox"]
-    size = image.size or (2**31, 2**31)
+    if not isinstance(item, Mapping):
+        raise ValueError(f"{what}: annotation {place} is no object of JSON: {item!r:.80}")
+    where = f"{what}: annotation {item.get('id', f'in place {place}')}"
+    image = _declared(item, "image_id", images, where)
+    label = _declared(item, "category_id", numbers, where)
     where = f"{where} of {image.path}"
-    box = checked_box((left, top, left + width, top + height), size, where, on_bad_box)
+    box = checked_box(_corners(item, where), image.size, where, on_bad_box)
     if box is None:
         return
     image.boxes.append(box)
-    image.labels.append(ids.index(item["category_id"]))
-    image.segments.append(item.get("segmentation") or [])
+    image.labels.append(label)
+    image.segments.append(checked_segment(item.get("segmentation"), where) if segments else [])
     image.crowds.append(bool(item.get("iscrowd", 0)))
+
+
+def _declared(item: Mapping[str, Any], key: str, declared: Mapping[Any, Any], where: str) -> Any:
+    """Return what an annotation's id stands for; ValueError if that isn't declared."""
+    number = item.get(key)
+    if not isinstance(number, int | float | str) or number not in declared:
+        some = listed(list(declared)[:10]) or "none"
+        more = ", ..." if len(declared) > 10 else ""
+        raise ValueError(
+            f"{where} has {key} {number!r}, which isn't declared; there are {some}{more}"
+        )
+    return declared[number]
+
+
+def _corners(item: Mapping[str, Any], where: str) -> list[float]:
+    """Return (left, top, right, bottom) of an annotation's [left, top, width, height]."""
+    box = item.get("bbox")
+    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
+        raise ValueError(f"{where}: its bbox {box!r:.80} is not [left, top, width, height]")
+    left, top, width, height = map(float, box)
+    return [left, top, left + width, top + height]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

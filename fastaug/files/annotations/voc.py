@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+from fastaug.checks import listed
 from fastaug.files.annotations.base import (
     Annotated,
     Annotations,
-    check_any,
     check_files,
     check_on_bad_box,
     checked_box,
@@ -18,6 +18,7 @@ from fastaug.files.annotations.base import (
     known_class,
     size_of_file,
 )
+from fastaug.files.catalog import EXTENSIONS, class_names
 
 
 def read_voc(
@@ -27,6 +28,7 @@ def read_voc(
     *,
     difficult: bool = True,
     on_bad_box: str = "raise",
+    upright: bool = False,
 ) -> Annotations:
     """Read Pascal VOC's XML files.
 
@@ -43,6 +45,8 @@ def read_voc(
     on_bad_box
         What happens to boxes that are none, or reach out of their picture by more than a pixel:
         "raise", "clip" or "skip".
+    upright
+        Whether photos are turned as their EXIF data say.
 
     Returns
     -------
@@ -63,20 +67,19 @@ def read_voc(
     check_on_bad_box(on_bad_box)
     source, root = existing_folder("annotations", annotations), existing_folder("directory", folder)
     paths = sorted(source.glob("*.xml"))
+    if not paths:
+        raise ValueError(f"annotations: the folder {str(source)!r} holds no file that ends in .xml")
     trees = [_parse(path) for path in paths]
-    names = list(classes) if classes is not None else sorted(
+    names = class_names(classes) if classes is not None else sorted(
         {_text(item, "name", path) for tree, path in zip(trees, paths, strict=True)
          for item in tree.iter("object")}
     )  # fmt: skip
-    images = []
-    for tree, path in zip(trees, paths, strict=True):
-        file = tree.findtext("filename") or path.with_suffix(".jpg").name
-        image = Annotated(str(root / file.strip()))
-        images.append(image)
-    check_any(f"the folder {str(source)!r}", images)
+    images = [
+        Annotated(str(_picture(tree, path, root))) for tree, path in zip(trees, paths, strict=True)
+    ]
     check_files(f"the folder {str(source)!r}", images)
     for image, tree, path in zip(images, trees, paths, strict=True):
-        image.size = size_of_file(image.path)
+        image.size = size_of_file(image.path, upright=upright)
         for number, item in enumerate(tree.iter("object"), start=1):
             if difficult or (item.findtext("difficult") or "0").strip() != "1":
                 _add(item, image, names, f"{os.fspath(path)}, object {number}", on_bad_box)
@@ -88,6 +91,21 @@ def _parse(path: Path) -> ElementTree.Element:
         return ElementTree.parse(path).getroot()  # noqa: S314 - Python's parser loads nothing
     except ElementTree.ParseError as error:
         raise ValueError(f"{os.fspath(path)} is no XML file: {error}") from None
+
+
+def _picture(tree: ElementTree.Element, path: Path, root: Path) -> Path:
+    """Return the picture of a file: which it names, or which has its name."""
+    file = (tree.findtext("filename") or "").strip()
+    if file:
+        return root / file
+    for extension in EXTENSIONS:
+        beside = root / f"{path.stem}.{extension}"
+        if beside.is_file():
+            return beside
+    raise ValueError(
+        f"{os.fspath(path)} names no picture: it has no 'filename', and {str(root)!r} holds no "
+        f"{path.stem!r} that ends in {listed(EXTENSIONS)}"
+    )
 
 
 def _text(item: ElementTree.Element, name: str, path: object) -> str:
