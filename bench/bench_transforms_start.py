@@ -39,7 +39,5 @@ def test_first_policy(contender, compare):
         process(code)(1)  # compiles, where nothing is compiled yet
         beside = "plain", process(PLAIN)
     beside = None if contender == beside[0] else beside
-    printed = compare(
-        process(code, environment), beside, images=0, round_s=0, times=0.6
-    )
+    printed = compare(process(code, environment), beside, images=0, round_s=0, times=0.6)
     assert printed == expected

@@ -25,6 +25,9 @@ from alternate import Comparison
 from pictures import Photos, Pictures, copy_photos, find_pictures
 from rows import NamelessRow, check_names
 
+if find_spec("torchvision"):
+    import torchvision  # noqa: F401 - behind TensorFlow, its import ends the process
+
 import fastaug
 from fastaug.machine import operating_system, processor_model, usable_cores, version_of
 

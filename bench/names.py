@@ -64,16 +64,18 @@ GROUPS = {
     ),
     "transforms": Group(
         "Transforms",
-        "Images a second of `Augmenter`, and of others that do the same to the same batch, of bytes "
-        "in and out: 64 images of 224x224, or 256 of 32x32. A number behind is fastaug's ratio: "
-        "above 1x fastaug is faster. All have one thread; from files, all cores. Albumentations "
-        "and torchvision v2 (on uint8 tensors, bilinear) are called image by image, as their draws "
-        "differ within a batch so; \"one draw\" is torchvision on a whole batch whose images all "
-        "get the same. OpenCV is by hand, one warp for all moves, and has its numbers beforehand. "
-        "Kornia and Keras layers (TensorFlow, a compiled graph) work on float32. Five moves are "
-        "five warps in Albumentations, torchvision, Kornia and Keras. RandAugment is by `SomeOf` in "
-        "Albumentations. OpenCV, Albumentations and Kornia don't antialias a crop. MixUp gives "
-        "float32, and torchvision mixes a batch by one number.",
+        "Images a second of `Augmenter`, and of others that do the same to the same batch: 64 "
+        "images of 224x224, or 256 of 32x32, bytes in and out. The number in brackets is "
+        "fastaug's ratio: above 1x fastaug is faster. All have one thread; from files, all "
+        "cores. Albumentations and torchvision v2 (on uint8 tensors, bilinear) are called image "
+        'by image, which is how images of a batch get different numbers; "one draw" is '
+        "torchvision on a whole batch whose images all get the same. OpenCV is by hand, one "
+        "warp for all moves, and has its numbers beforehand. Kornia and Keras layers "
+        "(TensorFlow, a compiled graph) work on float32. Five moves are five warps in all but "
+        "fastaug and OpenCV. RandAugment is `SomeOf` in Albumentations. OpenCV, Albumentations "
+        "and Kornia don't antialias a crop. MixUp gives float32, and torchvision mixes a batch "
+        "by one number. Files are photos of about 500x375: fastaug brings them to 256x256 "
+        "before it crops them, torchvision crops what it decoded.",
     ),
     "first policy": Group(
         "First batch of a policy",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from policies import AFFINE, CROPPED, JITTER, Task, masks_of
+from policies import AFFINE, JITTER, Task, masks_of
 from study import SEED
 
 NORMAL = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -120,7 +120,6 @@ CHAINS: dict[str, Callable[[], list[Any]]] = {
     "rand_augment": lambda: [rand_augment()],
     "imagenet": imagenet,
 }
-assert CROPPED[0] >= 224
 
 
 def contender(task: Task, images: Any) -> Callable[[int], Any]:

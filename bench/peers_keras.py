@@ -65,7 +65,7 @@ def layers_of(name: str) -> list[Any]:
         ],
         "equalize": lambda: [L.Equalization(value_range=(0, 255))],
         "blur": lambda: [L.RandomGaussianBlur(1.0, 5, (0.1, 2.0), value_range=(0, 255))],
-        "noise": lambda: [L.GaussianNoise(25.5)],
+        "noise": lambda: [L.Rescaling(1 / 255), L.GaussianNoise(0.1)],
         "erase": lambda: [L.RandomErasing(0.5, (0.02, 0.33), fill_value=0)],
         "mixup": lambda: [L.MixUp(0.2)],
         "cutmix": lambda: [L.CutMix()],
@@ -80,18 +80,16 @@ def serve(pipe: Any, name: str, images: Any, labels: Any) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    import keras
-
-    chain, source = keras.Sequential(layers_of(name)), tf.constant(images)
-    if labels is not None:
-        (layer,) = layers_of(name)
+    chain, source = layers_of(name), tf.constant(images)
 
     @tf.function
     def run(batch: Any) -> Any:
         values = tf.cast(batch, tf.float32)
-        if labels is None:
-            return chain(values, training=True)
-        return layer({"images": values, "labels": labels}, training=True)["images"]
+        if labels is not None:
+            return chain[0]({"images": values, "labels": labels}, training=True)["images"]
+        for layer in chain:
+            values = layer(values, training=True)
+        return values
 
     batch = None
     while (calls := pipe.recv()) is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from policies import AFFINE, CLASSES, JITTER, Task, masks_of
+from study import SEED
 
 NORMAL = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 
@@ -77,6 +78,7 @@ NAMES = (
     "imagenet",
 )
 MIXES = ("mixup", "cutmix")
+OF_BATCHES = tuple(name for name in NAMES if name not in ("affine_mask", "imagenet"))
 
 
 def tensors_of(images: Any) -> Any:
@@ -90,6 +92,7 @@ def contender(task: Task, images: Any) -> Callable[[int], Any]:
     """Call the transforms image by image, whose draws differ, and stack a batch."""
     import torch
 
+    torch.manual_seed(SEED)
     if task.chain in MIXES:
         return mixing(task, images)
     chain, tensors = chains()[task.chain], list(tensors_of(images))
