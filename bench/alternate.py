@@ -39,6 +39,7 @@ class Comparison:
         round_s: float = ROUND_S,
         times: float = 1,
         drain: Callable[[], object] | None = None,
+        drain_beside: Callable[[], object] | None = None,
         **extra: Any,
     ) -> Any:
         """Time a contender and return what its last call made.
@@ -60,6 +61,8 @@ class Comparison:
             For a row that works ahead while nobody asks it to: takes all that lies ready, before
             each of its turns and untimed.  Then the other's turn begins when all processes are
             idle, too.
+        drain_beside
+            The same for the other, before its turn; then each turn begins when all are idle.
         **extra
             More for the row's `extra_info`.
         """
@@ -75,8 +78,12 @@ class Comparison:
         def turn() -> None:
             if drain is not None:
                 wait_until_idle()
+            if drain_beside is not None:
+                drain_beside()
             if beside is not None:
                 seconds.append(timed(other, other_calls) / other_calls)
+            if drain_beside is not None:
+                wait_until_idle()
             if drain is not None:
                 drain()
 

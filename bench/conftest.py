@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 # Two contenders are Keras' layers on TensorFlow, and `fit` is measured there.
@@ -17,11 +19,16 @@ ROOT = Path(__file__).resolve().parents[1]
 # The table of oracles is that of the tests.
 sys.path.append(str(ROOT / "tests"))
 
+import numba
 import pytest
 from alternate import Comparison
 from pictures import Photos, Pictures, copy_photos, find_pictures
 from rows import NamelessRow, check_names
 
+if find_spec("torchvision"):
+    import torchvision  # noqa: F401 - behind TensorFlow, its import ends the process
+
+import fastaug
 from fastaug.machine import operating_system, processor_model, usable_cores, version_of
 
 PACKAGES = (
@@ -32,6 +39,9 @@ PACKAGES = (
     "tensorflow",
     "opencv-python-headless",
     "albumentations",
+    "torch",
+    "torchvision",
+    "kornia",
 )
 
 
@@ -87,3 +97,22 @@ def one_opencv_thread() -> Iterator[None]:
     cv2.setNumThreads(1)
     yield
     cv2.setNumThreads(-1)
+
+
+@pytest.fixture
+def one_thread_each() -> Iterator[None]:
+    """One thread for fastaug, and for OpenCV and PyTorch where they are."""
+    with ExitStack() as stack:
+        if find_spec("cv2"):
+            import cv2
+
+            cv2.setNumThreads(1)
+            stack.callback(cv2.setNumThreads, -1)
+        if find_spec("torch"):
+            import torch
+
+            stack.callback(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(1)
+        fastaug.set_num_threads(1)
+        stack.callback(fastaug.set_num_threads, numba.config.NUMBA_NUM_THREADS)
+        yield

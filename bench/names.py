@@ -62,12 +62,59 @@ GROUPS = {
         "imports Keras, with the backend TensorFlow; `import fastaug` alone does not.",
         made="",
     ),
+    "transforms": Group(
+        "Transforms",
+        "Images a second of `Augmenter`, and of others that do the same to the same batch: 64 "
+        "images of 224x224, or 256 of 32x32, bytes in and out. The number in brackets is "
+        "fastaug's ratio: above 1x fastaug is faster. All have one thread; from files, all "
+        "cores. Albumentations and torchvision v2 (on uint8 tensors, bilinear) are called image "
+        'by image, which is how images of a batch get different numbers; "one draw" is '
+        "torchvision on a whole batch whose images all get the same. OpenCV is by hand, one "
+        "warp for all moves, and has its numbers beforehand. Kornia and Keras layers "
+        "(TensorFlow, a compiled graph) work on float32. Five moves are five warps in all but "
+        "fastaug and OpenCV. RandAugment is `SomeOf` in Albumentations. OpenCV, Albumentations "
+        "and Kornia don't antialias a crop. MixUp gives float32, and torchvision mixes a batch "
+        "by one number. Files are photos of about 500x375: fastaug brings them to 256x256 "
+        "before it crops them, torchvision crops what it decoded.",
+    ),
+    "first policy": Group(
+        "First batch of a policy",
+        "A whole process that imports, makes its batches of 32 images of 64x64 and ends; Keras' "
+        "backend is TensorFlow. Kernels are compiled once for each machine and kept.",
+        made="",
+    ),
     "first batch": Group(
         "First batch",
         "A whole process that imports, makes one batch of 32x32 images and ends. Kernels are "
         "compiled once for each machine and kept.",
         made="",
     ),
+}
+
+# Rows of the table of transforms: their stage, and what is done.
+TRANSFORMS = {
+    "rotate": ("moves", "rotate"),
+    "affine": ("moves", "affine"),
+    "flip": ("moves", "flip"),
+    "perspective": ("moves", "perspective"),
+    "five_moves": ("moves", "five moves"),
+    "crop": ("moves", "random resized crop, 400x350 to 224x224"),
+    "affine_mask": ("moves", "affine, image and mask"),
+    "jitter": ("colours", "colour jitter of four"),
+    "equalize": ("colours", "equalize"),
+    "blur": ("repaints", "Gaussian blur, 5x5"),
+    "noise": ("repaints", "Gaussian noise"),
+    "erase": ("repaints", "erasing, half of the images"),
+    "mixup": ("mixes", "MixUp"),
+    "cutmix": ("mixes", "CutMix"),
+    "rand_augment": ("policies", "RandAugment(2, 9)"),
+    "imagenet": ("policies", "crop, flip, jitter, RandAugment, erasing, normalize"),
+    "imagenet_files": ("policies", "the same from JPEG files"),
+    "flip_32": ("32x32", "flip"),
+    "affine_32": ("32x32", "affine"),
+    "five_moves_32": ("32x32", "five moves"),
+    "jitter_32": ("32x32", "colour jitter of four"),
+    "rand_augment_32": ("32x32", "RandAugment(2, 9)"),
 }
 
 CONTENDERS = {
@@ -91,6 +138,14 @@ CONTENDERS = {
     "opencv": "OpenCV",
     "albumentations": "Albumentations",
     "albumentations_pool": "Albumentations, all cores",
+    "torchvision": "torchvision",
+    "torchvision_batch": "torchvision, one draw",
+    "kornia": "Kornia",
+    "plain_uncompiled": "`Generator` without transforms, nothing compiled yet",
+    "policy_uncompiled": "a policy, nothing compiled yet",
+    "policies_uncompiled": "that policy and another one, nothing compiled yet",
+    "plain": "`Generator` without transforms",
+    "policy": "a policy",
     "constant_tensor": "a constant tensor",
     "constant_batches": "the same arrays again and again",
     "floor_one_thread": "bare conversion, one thread",
@@ -108,6 +163,7 @@ SETTINGS = {
     "size": ("size", "{0}x{0}"),
     "batch": ("batch", "{0}"),
     "fill_mode": ("fill mode", "`{0}`"),
+    "transform": ("transform", "{0}"),
 }
 
 MEASURES = {

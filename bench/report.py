@@ -4,6 +4,8 @@
     python bench/report.py JSON --readme README.md     put the headline into the README
         --details docs/benchmarks.md                   write the longer tables
         --figures docs/figures                         draw the charts
+    python bench/report.py JSON --transforms docs/benchmarks.md
+                                                       put the transforms alone between its marks
 
     python bench/report.py --study FOLDER --readme ... the same for what `fastaug bench` wrote
 
@@ -22,11 +24,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from names import CONTENDERS, GROUPS, HEADLINE, MEASURES, README_CHART, SETTINGS
+from names import (
+    CONTENDERS,
+    GROUPS,
+    HEADLINE,
+    MEASURES,
+    OURS,
+    README_CHART,
+    SETTINGS,
+    TRANSFORMS,
+)
 from rows import NamelessRow, Row, amount, duration, ordered, read_row, settings_of, times
 from study_report import Figure, draw_study, load_study, page, section
 
 Rows = dict[str, list[Row]]
+
+OF_TRANSFORMS = BY_STAGE, FIRST_POLICY = "transforms", "first policy"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,12 +55,14 @@ def main(arguments: list[str] | None = None) -> int:
             write_readme(options, run, rows)
         if options.details:
             options.details.write_text(details(options, run, rows))
+        if options.transforms:
+            write_transforms(options.transforms, run, rows)
         if options.figures:
             draw_charts(options.figures, rows)
     except (NamelessRow, ReportError, OSError, ValueError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 1
-    if not (options.readme or options.details):
+    if not (options.readme or options.details or options.transforms):
         print(details(options, run, rows))
     return 0
 
@@ -60,6 +75,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--study", type=Path, metavar="FOLDER", help="written by `fastaug bench`")
     parser.add_argument("--readme", type=Path, help="gets the headline between its marks")
     parser.add_argument("--details", type=Path, help="is written: a page with all tables")
+    parser.add_argument("--transforms", type=Path, help="gets their tables between its marks")
     parser.add_argument("--figures", type=Path, help="folder for the charts")
     options = parser.parse_args(arguments)
     if (options.json is None) == (options.study is None):
@@ -138,13 +154,54 @@ def details(options: argparse.Namespace, run: dict[str, Any], rows: Rows) -> str
     if HEADLINE in rows:
         lines += ["## Headline", "", *headline_table(rows[HEADLINE]), ""]
     for name, group in GROUPS.items():
-        if name not in rows:
+        if name == BY_STAGE and name in rows:
+            lines += ["<!-- transforms:begin -->", *transforms_section(run, rows)]
+            lines += ["<!-- transforms:end -->", ""]
+        if name not in rows or name in OF_TRANSFORMS:
             continue
         lines += [f"## {group.title}", "", *textwrap.wrap(group.text, 100), ""]
         lines += [*group_table(rows[name]), ""]
         if options.figures:
             lines += [picture(name, options.figures, base), ""]
     return "\n".join(lines)
+
+
+def write_transforms(path: Path, run: dict[str, Any], rows: Rows) -> None:
+    """Replace the section of transforms, which has its own machine and date, between its marks."""
+    if BY_STAGE not in rows:
+        raise ReportError(f"the run has no row of transforms: {path} keeps its table")
+    lines = transforms_section(run, rows)
+    path.write_text(between_marks(path.read_text(), "\n".join(lines), path, "transforms"))
+
+
+def transforms_section(run: dict[str, Any], rows: Rows) -> list[str]:
+    """Return the table of transforms, by stage, and that of the first batches of a policy."""
+    group = GROUPS[BY_STAGE]
+    lines = [f"## {group.title}", "", *textwrap.wrap(group.text, 100), "", *machine(run), ""]
+    lines += stage_table(rows[BY_STAGE])
+    if FIRST_POLICY in rows:
+        first = GROUPS[FIRST_POLICY]
+        lines += ["", f"### {first.title}", "", *textwrap.wrap(first.text, 100), ""]
+        lines += group_table(rows[FIRST_POLICY])
+    return lines
+
+
+def stage_table(rows: list[Row]) -> list[str]:
+    """Return a table with a line for each transform, by stage, and a column for each contender."""
+    found = {(row.settings["transform"], row.contender): row for row in rows}
+    others = [name for name in CONTENDERS if any(row.contender == name for row in rows)]
+    others.remove(OURS)
+    cells = []
+    for name, (stage, words) in TRANSFORMS.items():
+        if (name, OURS) in found:
+            speeds = [against(found.get((name, other))) for other in others]
+            cells.append([stage, words, rate(found[name, OURS]), *speeds])
+    return table(["stage", "transform", OURS, *[CONTENDERS[name] for name in others]], cells)
+
+
+def against(row: Row | None) -> str:
+    """Return a contender's images a second, and how many times as fast fastaug was beside it."""
+    return "" if row is None else f"{rate(row)} ({times(1 / row.ratio)})"
 
 
 def headline_table(rows: list[Row]) -> list[str]:
@@ -215,7 +272,7 @@ def draw_charts(figures: Path, rows: Rows) -> None:
     from charts import draw_chart  # matplotlib, only once it is needed
 
     for name in GROUPS:
-        if name in rows:
+        if name in rows and name not in OF_TRANSFORMS:
             draw_chart(name, rows[name], figures / f"{file_name(name)}.png")
 
 

@@ -110,6 +110,28 @@ def test_report_prints_rows_of_files(report):
     assert "| fastaug, `workers=2` | 50 ms | 1,280 | 4x |" in done.stdout
 
 
+def test_report_writes_the_transforms_between_their_marks(report, tmp_path):
+    ours, peer = ({"transform": "rotate", "contender": name} for name in ("fastaug", "opencv"))
+    beside = {"name": "fastaug", "seconds": 0.01}
+    rows = [row("transforms", 0.1, ours, images=64, calls=10)]
+    rows += [row("transforms", 0.2, peer, images=64, calls=10, beside=beside)]
+    policy = {"contender": "policy_uncompiled"}
+    plain = {"name": "plain_uncompiled", "seconds": 10.0}
+    rows += [row("first policy", 20, policy, images=0, calls=1, beside=plain)]
+    (tmp_path / "docs.md").write_text(MARKS.replace("bench", "transforms"))
+    done = report(a_run(*rows), "--transforms", "docs.md")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "docs.md").read_text()
+    assert "| moves | rotate | 6,400 | 3,200 (2x) |" in text
+    assert "| a policy, nothing compiled yet | 20 s | 0.5x |" in text
+    assert "2 cores of Abacus 3" in " ".join(text.split())
+    assert "old" not in text
+    assert "| moves | rotate | 6,400 | 3,200 (2x) |" in report(a_run(*rows)).stdout
+    done = report(a_run(), "--transforms", "docs.md")
+    assert done.returncode == 1
+    assert "no row of transforms" in done.stderr
+
+
 def test_report_says_where_and_when(report):
     printed = " ".join(report(a_run()).stdout.split())
     assert "2 cores of Abacus 3, Linux, Python 3.11.7, numpy 2.4.6; 24 November 2026" in printed
@@ -266,6 +288,7 @@ def test_benchmarks_run_once_and_are_right():
     """Collecting checks the names of all rows; these groups and rows are the quick ones."""
     command = [sys.executable, "-m", "pytest", "bench", "-q", "--benchmark-disable"]
     quick = "bench_floor or bench_flip or bench_pointwise or decode_ or parent_overhead"
+    quick += " or rotate-fastaug or erase-fastaug"
     chosen = ["-k", quick, "-p", "no:cacheprovider"]
     done = subprocess.run(
         [*command, *chosen], cwd=Path(ROOT), capture_output=True, text=True, check=False
