@@ -24,7 +24,6 @@ from oracles import shared_out_by_rows
 from PIL import Image
 
 from fastaug import Generator
-from fastaug.pixels import batch as pipeline
 from fastaug.transforms import program
 
 pytestmark = [

@@ -273,7 +273,7 @@ class KerasLoop:
                 return own(rows)
             images = self._one_by_one(rows, streams, position)
         if self._followers is not None and not self._has_methods and not self._function_draws:
-            drawn, _ = self._draw(position, len(rows))  # what was drawn one by one
+            drawn, _ = self._draw(position, rows)  # what was drawn one by one
             return Made(images, rows, self._followed(rows, drawn), drawn.partners)
         return Made(images, rows, partners=self._partners(rows, streams))
 
