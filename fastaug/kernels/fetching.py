@@ -16,6 +16,7 @@ from fastaug.kernels.sampling import (
     fold_outside,
     gather,
     linear_offsets,
+    linear_shares,
     locate,
     nearest_offsets,
 )
@@ -83,69 +84,88 @@ def fill_beside(shape, width, margin, cval, straight, ys, xs, rows, out):
 
 
 @inner
-def gather_quads(source, taps, upper, left, shape, count, out):
-    """Fill `count` pixels as `gather` of order 1 does, in float32; `out` is four numbers longer."""
+def gather_quads(source, taps, lower, far, shape, count, out):
+    """Fill `count` pixels of float32, interpolated; from `linear_shares`, up to four channels.
+
+    `source`, float32 or uint8, and `out` are at least four numbers longer than their pixels.
+    """
     height, width, channels = shape
     right, down = channels if width > 1 else 0, width * channels if height > 1 else 0
+    if channels == 3 and width > 1:
+        for k in range(count):
+            tap = np.intp(taps[np.uintp(k)])
+            weights = lower[np.uintp(k)], far[np.uintp(k)]
+            quads.store(quads.blend_pairs(source, tap, down, weights[0], weights[1]), out, 3 * k)
+        return
     for k in range(count):
-        tap = np.intp(taps[np.uintp(k)])
-        far = quads.spread(np.float32(1.0 - left[np.uintp(k)]))
-        lower = quads.spread(np.float32(1.0 - upper[np.uintp(k)]))
-        above, below = quads.load(source, tap), quads.load(source, tap + down)
-        above = quads.fused(quads.load(source, tap + right) - above, far, above)
-        below = quads.fused(quads.load(source, tap + down + right) - below, far, below)
-        quads.store(quads.fused(below - above, lower, above), out, k * channels)
-
-
-def in_quads(source, taps, upper, left, shape, count, out):
-    """Fill pixels in float32, and tell whether that was done; only float32 can."""
-    gather_quads(source, taps, upper, left, shape, count, out)
-    return True
-
-
-@overload(in_quads, inline="always")
-def _in_quads(source, taps, upper, left, shape, count, out):
-    if source.dtype != types.float32:
-        return lambda source, taps, upper, left, shape, count, out: False
-
-    def run(source, taps, upper, left, shape, count, out):
-        gather_quads(source, taps, upper, left, shape, count, out)
-        return True
-
-    return run
+        tap, weight = np.intp(taps[np.uintp(k)]), quads.spread(lower[np.uintp(k)])
+        near, other = quads.load(source, tap), quads.load(source, tap + right)
+        near = quads.fused(quads.load(source, tap + down) - near, weight, near)
+        other = quads.fused(quads.load(source, tap + down + right) - other, weight, other)
+        quads.store(
+            quads.fused(other - near, quads.spread(far[np.uintp(k)]), near), out, k * channels
+        )
 
 
 @inlined
-def warp_band(source, shape, i, program, size, scalar, band, out, first, last):
-    """Fill rows with the source seen through the pull matrix, and offsets."""
-    ys, xs, taps, upper, left, edge = band
-    width, order, fill_mode = size[1], program.order, program.fill_mode
-    count = (last - first) * width
+def in_bytes(i, program, layout, scalar, desk):
+    """Tell whether an image is warped as bytes: a quarter of the memory, and no conversion."""
+    own = len(desk.bytes) > 0 and not scalar and program.order == 1 and program.margin > 0.0
+    fills = program.fill_mode == CONSTANT or program.fill_mode == NEAREST  # noqa: PLR1714
+    tall, wide = program.reduced[i, 0], program.reduced[i, 1]
+    return own and fills and tall == layout.source_height and wide == layout.source_width
+
+
+def gather_desk(desk, shape, whole, count):
+    """Fill located pixels, interpolated in float32, and tell whether it was done: not in float64.
+
+    `whole` tells whether the source lies in the desk's bytes.
+    """
+    linear_shares(count, shape, desk.band.ys, desk.band.xs, desk.band.taps, desk.lower, desk.far)
+    if whole:
+        gather_quads(desk.bytes, desk.band.taps, desk.lower, desk.far, shape, count, desk.picture)
+    else:
+        gather_quads(desk.source, desk.band.taps, desk.lower, desk.far, shape, count, desk.picture)
+    return True
+
+
+@overload(gather_desk, inline="always")
+def _gather_desk(desk, shape, whole, count):
+    if desk.types[desk.fields.index("picture")].dtype != types.float32:
+        return lambda desk, shape, whole, count: False
+    return gather_desk
+
+
+@inlined
+def warp_band(i, shape, program, layout, scalar, desk, first, last):
+    """Fill the desk's picture with rows of the source seen through the pull matrix, and offsets."""
+    ys, xs, taps, upper, left, edge = desk.band
+    size, order, fill_mode = (layout.height, layout.width), program.order, program.fill_mode
+    width, count, rows = layout.width, (last - first) * layout.width, last - first
     flips = program.flips[i, 0], program.flips[i, 1]
-    pull = program.matrices[i]
-    bent = locate(pull, flips, size, ys, xs, first, last)
+    source, out = desk.source, desk.picture
+    bent = locate(program.matrices[i], flips, size, ys, xs, first, last)
     if len(program.offsets):
         add_offsets(program.offsets[i], flips, size, ys, xs, first, last)
         bent = True
     if fill_mode != CONSTANT and fill_mode != NEAREST:  # noqa: PLR1714
-        fold_outside(shape, width, fill_mode, bent, ys, xs, last - first)
+        fold_outside(shape, width, fill_mode, bent, ys, xs, rows)
     if scalar:
         gather_any(source, shape, ys, xs, count, order, fill_mode <= NEAREST, out, 0)
     else:
-        if order == 0:
-            nearest_offsets(count, shape, ys, xs, taps)
-        else:
-            linear_offsets(count, shape, ys, xs, taps, upper, left)
         # Keras' warps have the bits of float64.
-        done = False
-        if order == 1 and program.margin > 0.0:
-            done = in_quads(source, taps, upper, left, shape, count, out)
+        done = order == 1 and program.margin > 0.0
+        if done:
+            done = gather_desk(desk, shape, in_bytes(i, program, layout, scalar, desk), count)
         if not done:
+            if order == 0:
+                nearest_offsets(count, shape, ys, xs, taps)
+            else:
+                linear_offsets(count, shape, ys, xs, taps, upper, left)
             gather(source, taps, upper, left, order, shape, count, edge, out, 0)
         if fill_mode != CONSTANT and fill_mode != NEAREST and order == 1:  # noqa: PLR1714
             mend_folded(source, count, shape, ys, xs, out, 0)
     if fill_mode == CONSTANT:
-        rows = last - first
         fill_beside(shape, width, program.margin, program.cval, not bent, ys, xs, rows, out)
 
 
@@ -153,14 +173,12 @@ def warp_band(source, shape, i, program, size, scalar, band, out, first, last):
 def fetch(image, shape, i, program, layout, scalar, desk, numbers, needed, first, last):
     """Fill the desk's picture with rows as they are after all moves."""
     out, start = desk.picture, 0
-    size, planar = (layout.height, layout.width), layout.planar
-    way, source = program.ways[i], image.reshape(-1)
+    way, planar, source = program.ways[i], layout.planar, image.reshape(-1)
     if way == WARP:
-        warp_band(desk.source, shape, i, program, size, scalar, desk.band, out, first, last)
+        warp_band(i, shape, program, layout, scalar, desk, first, last)
     elif way == RESAMPLE:
         cval, width = program.cval, layout.width
-        line = desk.line
-        rows, cols = desk.rows, desk.cols
+        line, rows, cols = desk.line, desk.rows, desk.cols
         resample_rows(
             source,
             shape,
@@ -208,7 +226,9 @@ def set_up(image, i, program, layout, scalar, desk):
         numbers, needed = (rows, cols), columns_needed(desk.cols, layout.width, cols)
     elif way == WARP:
         tall, wide = program.reduced[i, 0], program.reduced[i, 1]
-        if tall == height and wide == width:
+        if in_bytes(i, program, layout, scalar, desk):
+            copy_rows(image, (False, False), shape, layout.planar, desk.bytes, 0, height)
+        elif tall == height and wide == width:
             copy_rows(image, (False, False), shape, layout.planar, desk.source, 0, height)
         else:
             step_y, step_x = height / tall, width / wide
