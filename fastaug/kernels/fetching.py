@@ -6,11 +6,11 @@ import numpy as np
 from numba.core import types
 from numba.extending import overload
 
-from fastaug.kernels import quads
 from fastaug.kernels.batch import source_shape_of
 from fastaug.kernels.launch import inlined, inner
 from fastaug.kernels.program import RESAMPLE, WARP
 from fastaug.kernels.resampling import columns_needed, find_taps, resample_rows
+from fastaug.kernels.runs import gather_runs, locate_runs, mend_runs, whole_rows
 from fastaug.kernels.sampling import (
     all_inside,
     fold_outside,
@@ -21,7 +21,7 @@ from fastaug.kernels.sampling import (
     nearest_offsets,
 )
 from fastaug.kernels.storing import copy_row, copy_rows
-from fastaug.kernels.warp import CONSTANT, NEAREST, sample_pixel
+from fastaug.kernels.warp import CONSTANT, NEAREST, is_projective, sample_pixel
 
 
 @inner
@@ -83,62 +83,68 @@ def fill_beside(shape, width, margin, cval, straight, ys, xs, rows, out):
                     out[np.uintp(k * channels + channel)] = cval
 
 
-@inner
-def gather_quads(source, taps, lower, far, shape, count, out):
-    """Fill `count` pixels of float32, interpolated; from `linear_shares`, up to four channels.
-
-    `source`, float32 or uint8, and `out` are at least four numbers longer than their pixels.
-    """
-    height, width, channels = shape
-    right, down = channels if width > 1 else 0, width * channels if height > 1 else 0
-    if channels == 3 and width > 1:
-        for k in range(count):
-            tap = np.intp(taps[np.uintp(k)])
-            weights = lower[np.uintp(k)], far[np.uintp(k)]
-            quads.store(quads.blend_pairs(source, tap, down, weights[0], weights[1]), out, 3 * k)
-        return
-    for k in range(count):
-        tap, weight = np.intp(taps[np.uintp(k)]), quads.spread(lower[np.uintp(k)])
-        near, other = quads.load(source, tap), quads.load(source, tap + right)
-        near = quads.fused(quads.load(source, tap + down) - near, weight, near)
-        other = quads.fused(quads.load(source, tap + down + right) - other, weight, other)
-        quads.store(
-            quads.fused(other - near, quads.spread(far[np.uintp(k)]), near), out, k * channels
-        )
+@inlined
+def is_own(program, scalar, desk):
+    """Tell whether warps are interpolated in float32: those of Keras have the bits of float64."""
+    narrow = desk.picture.itemsize == 4
+    return narrow and not scalar and program.order == 1 and program.margin > 0.0
 
 
 @inlined
 def in_bytes(i, program, layout, scalar, desk):
     """Tell whether an image is warped as bytes: a quarter of the memory, and no conversion."""
-    own = len(desk.bytes) > 0 and not scalar and program.order == 1 and program.margin > 0.0
     fills = program.fill_mode == CONSTANT or program.fill_mode == NEAREST  # noqa: PLR1714
     tall, wide = program.reduced[i, 0], program.reduced[i, 1]
-    return own and fills and tall == layout.source_height and wide == layout.source_width
+    whole = tall == layout.source_height and wide == layout.source_width
+    return len(desk.bytes) > 0 and fills and whole and is_own(program, scalar, desk)
 
 
-def gather_desk(desk, shape, whole, count):
-    """Fill located pixels, interpolated in float32, and tell whether it was done: not in float64.
-
-    `whole` tells whether the source lies in the desk's bytes.
-    """
-    linear_shares(count, shape, desk.band.ys, desk.band.xs, desk.band.taps, desk.lower, desk.far)
+def gather_own(desk, whole, shape, rows, width, cval):
+    """Fill located rows; `whole` tells whether the source lies in the desk's bytes."""
+    taps, lower, far, out = desk.band.taps, desk.lower, desk.far, desk.picture
     if whole:
-        gather_quads(desk.bytes, desk.band.taps, desk.lower, desk.far, shape, count, desk.picture)
+        gather_runs(desk.bytes, taps, lower, far, shape, rows, desk.runs, width, cval, out)
     else:
-        gather_quads(desk.source, desk.band.taps, desk.lower, desk.far, shape, count, desk.picture)
-    return True
+        gather_runs(desk.source, taps, lower, far, shape, rows, desk.runs, width, cval, out)
 
 
-@overload(gather_desk, inline="always")
-def _gather_desk(desk, shape, whole, count):
+@overload(gather_own, inline="always")
+def _gather_own(desk, whole, shape, rows, width, cval):
     if desk.types[desk.fields.index("picture")].dtype != types.float32:
-        return lambda desk, shape, whole, count: False
-    return gather_desk
+        return lambda desk, whole, shape, rows, width, cval: None
+    return gather_own
+
+
+@inlined
+def warp_own(i, shape, program, layout, desk, whole, first, last):
+    """Fill the desk's picture with rows of the source seen through the pull matrix, and offsets."""
+    ys, xs, out, pull = desk.band.ys, desk.band.xs, desk.picture, program.matrices[i]
+    size, width, rows = (layout.height, layout.width), layout.width, last - first
+    flips = program.flips[i, 0], program.flips[i, 1]
+    fill_mode, margin, cval = program.fill_mode, program.margin, program.cval
+    constant, bent = fill_mode == CONSTANT, is_projective(pull)
+    if constant and not len(program.offsets):
+        count = locate_runs(pull, flips, size, shape, margin, ys, xs, first, last, desk.runs)
+    else:
+        count = whole_rows(rows, width, desk.runs)
+        locate(pull, flips, size, ys, xs, first, last)
+        if len(program.offsets):
+            add_offsets(program.offsets[i], flips, size, ys, xs, first, last)
+            bent = True
+    folded = not constant and fill_mode != NEAREST
+    if folded:
+        fold_outside(shape, width, fill_mode, bent, ys, xs, rows)
+    linear_shares(count, shape, ys, xs, desk.band.taps, desk.lower, desk.far)
+    gather_own(desk, whole, shape, rows, width, cval)
+    if folded:
+        mend_folded(desk.source, count, shape, ys, xs, out, 0)
+    elif constant and bent:
+        mend_runs(shape, margin, ys, xs, rows, desk.runs, width, cval, out)
 
 
 @inlined
 def warp_band(i, shape, program, layout, scalar, desk, first, last):
-    """Fill the desk's picture with rows of the source seen through the pull matrix, and offsets."""
+    """Do the same to the bits of float64, or for order 0, or for any number of channels."""
     ys, xs, taps, upper, left, edge = desk.band
     size, order, fill_mode = (layout.height, layout.width), program.order, program.fill_mode
     width, count, rows = layout.width, (last - first) * layout.width, last - first
@@ -148,22 +154,18 @@ def warp_band(i, shape, program, layout, scalar, desk, first, last):
     if len(program.offsets):
         add_offsets(program.offsets[i], flips, size, ys, xs, first, last)
         bent = True
-    if fill_mode != CONSTANT and fill_mode != NEAREST:  # noqa: PLR1714
+    folded = fill_mode != CONSTANT and fill_mode != NEAREST  # noqa: PLR1714
+    if folded:
         fold_outside(shape, width, fill_mode, bent, ys, xs, rows)
     if scalar:
         gather_any(source, shape, ys, xs, count, order, fill_mode <= NEAREST, out, 0)
     else:
-        # Keras' warps have the bits of float64.
-        done = order == 1 and program.margin > 0.0
-        if done:
-            done = gather_desk(desk, shape, in_bytes(i, program, layout, scalar, desk), count)
-        if not done:
-            if order == 0:
-                nearest_offsets(count, shape, ys, xs, taps)
-            else:
-                linear_offsets(count, shape, ys, xs, taps, upper, left)
-            gather(source, taps, upper, left, order, shape, count, edge, out, 0)
-        if fill_mode != CONSTANT and fill_mode != NEAREST and order == 1:  # noqa: PLR1714
+        if order == 0:
+            nearest_offsets(count, shape, ys, xs, taps)
+        else:
+            linear_offsets(count, shape, ys, xs, taps, upper, left)
+        gather(source, taps, upper, left, order, shape, count, edge, out, 0)
+        if folded and order == 1:
             mend_folded(source, count, shape, ys, xs, out, 0)
     if fill_mode == CONSTANT:
         fill_beside(shape, width, program.margin, program.cval, not bent, ys, xs, rows, out)
@@ -174,7 +176,10 @@ def fetch(image, shape, i, program, layout, scalar, desk, numbers, needed, first
     """Fill the desk's picture with rows as they are after all moves."""
     out, start = desk.picture, 0
     way, planar, source = program.ways[i], layout.planar, image.reshape(-1)
-    if way == WARP:
+    if way == WARP and is_own(program, scalar, desk):
+        whole = in_bytes(i, program, layout, scalar, desk)
+        warp_own(i, shape, program, layout, desk, whole, first, last)
+    elif way == WARP:
         warp_band(i, shape, program, layout, scalar, desk, first, last)
     elif way == RESAMPLE:
         cval, width = program.cval, layout.width

@@ -61,6 +61,7 @@ class Desk(NamedTuple):
     band: Band
     lower: np.ndarray  # float32: a band
     far: np.ndarray  # float32: a band
+    runs: np.ndarray  # (rows of a band, 2) int64: from which column to which a row shows the source
     noted: Noted
     tables: Tables
 
@@ -103,6 +104,7 @@ def make_desk(layout, program, operands, direct, whole):
         ),
         np.empty(count, np.float32),
         np.empty(count, np.float32),
+        np.empty((rows_of_a_band(layout), 2), np.int64),
         make_noted(channels, program.codes.shape[1], count, dtype),
         make_tables(channels, dtype),
     )

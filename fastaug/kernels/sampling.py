@@ -40,6 +40,30 @@ class Band(NamedTuple):
 
 
 @inner
+def locate_run(pull, origin, left, step, begin, end, ys, xs, start):
+    """Put the coordinates of columns of an output row into `ys` and `xs`, from `start` on.
+
+    Column k is at left + step * k in row `origin`, before the matrix.
+    """
+    # SciPy's order of the sum: with another, round angles put whole pixels elsewhere.
+    row_y = pull[0, 2] + origin * pull[0, 0]
+    row_x = pull[1, 2] + origin * pull[1, 0]
+    col_y, col_x, place = pull[0, 1], pull[1, 1], start - begin
+    if is_projective(pull):
+        row_w = pull[2, 2] + origin * pull[2, 0]
+        for col in range(begin, end):
+            source_col = left + step * np.float64(np.int32(col))
+            share = share_of(row_w + source_col * pull[2, 1])
+            ys[np.uintp(place + col)] = (row_y + source_col * col_y) * share
+            xs[np.uintp(place + col)] = (row_x + source_col * col_x) * share
+    else:
+        for col in range(begin, end):
+            source_col = left + step * np.float64(np.int32(col))
+            ys[np.uintp(place + col)] = row_y + source_col * col_y
+            xs[np.uintp(place + col)] = row_x + source_col * col_x
+
+
+@inner
 def locate(pull, flips, size, ys, xs, first, last):
     """Put the coordinates of rows of output pixels into `ys` and `xs`.
 
@@ -47,27 +71,11 @@ def locate(pull, flips, size, ys, xs, first, last):
     are (0, 0).
     """
     height, width = size
-    col_y, col_x = pull[0, 1], pull[1, 1]
     left, step = (width - 1.0, -1.0) if flips[1] else (0.0, 1.0)
-    projective = is_projective(pull)
     for row in range(first, last):
-        origin, start = height - 1 - row if flips[0] else row, (row - first) * width
-        # SciPy's order of the sum: with another, round angles put whole pixels elsewhere.
-        row_y = pull[0, 2] + origin * pull[0, 0]
-        row_x = pull[1, 2] + origin * pull[1, 0]
-        if projective:
-            row_w = pull[2, 2] + origin * pull[2, 0]
-            for col in range(width):
-                source_col = left + step * np.float64(np.int32(col))
-                share = share_of(row_w + source_col * pull[2, 1])
-                ys[np.uintp(start + col)] = (row_y + source_col * col_y) * share
-                xs[np.uintp(start + col)] = (row_x + source_col * col_x) * share
-        else:
-            for col in range(width):
-                source_col = left + step * np.float64(np.int32(col))
-                ys[np.uintp(start + col)] = row_y + source_col * col_y
-                xs[np.uintp(start + col)] = row_x + source_col * col_x
-    return projective
+        origin = height - 1 - row if flips[0] else row
+        locate_run(pull, origin, left, step, 0, width, ys, xs, (row - first) * width)
+    return is_projective(pull)
 
 
 @inner
