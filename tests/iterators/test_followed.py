@@ -15,6 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from fastaug import DecodeError, Generator, transforms
+from fastaug.files.annotations.polygons import fill_polygon
 from fastaug.targets.boxes import FORMATS
 
 COUNT, TARGET = 7, (16, 24)
@@ -322,11 +323,9 @@ def test_drawn_masks_move_with_the_picture(tmp_path):
         ],
     }  # fmt: skip
     (tmp_path / "coco.json").write_text(json.dumps(content))
-    from PIL import ImageDraw
-
-    picture = Image.new("L", (30, 20))
-    ImageDraw.Draw(picture).polygon(polygon, fill=1)
-    picture.save(tmp_path / "a.png")
+    picture = np.zeros((20, 30), np.uint8)
+    fill_polygon(picture, polygon, 1)
+    Image.fromarray(picture).save(tmp_path / "a.png")
     flow = here(**GEOMETRY).flow_from_coco(
         tmp_path / "coco.json", tmp_path, targets="masks", target_size=(17, 23), seed=4
     )

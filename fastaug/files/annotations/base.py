@@ -11,10 +11,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from fastaug.checks import check_one_of, folder_path, listed
 from fastaug.errors import DecodeError
+from fastaug.files.annotations.polygons import fill_polygon
 
 # What an object's mask is: polygons [x, y, x, y ...], or runs of pixels {"counts", "size"}.
 Segment: TypeAlias = Any
@@ -177,8 +178,8 @@ def _check_runs(segment: Mapping[str, Any], where: str) -> None:
 def class_mask(image: Annotated, size: tuple[int, int]) -> NDArray[np.uint8]:
     """Return the mask of a picture, (height, width): 0 where nothing is, else class number + 1.
 
-    What comes later lies above.  Crowds are CROWD.  A pixel belongs to a polygon by the rule of
-    Pillow's `ImageDraw.polygon`.
+    What comes later lies above.  Crowds are CROWD.  A pixel belongs to a polygon if its centre
+    does (`fill_polygon`), and to an object if it belongs to one of its polygons.
     """
     mask = np.zeros(size, np.uint8)
     for segment, label, crowd in zip(image.segments, image.labels, image.crowds, strict=True):
@@ -191,12 +192,9 @@ def class_mask(image: Annotated, size: tuple[int, int]) -> NDArray[np.uint8]:
                     f"hold are of {runs.shape[0]}x{runs.shape[1]} (height x width)"
                 )
             mask[runs] = value
-        elif segment:
-            picture = Image.fromarray(mask)
-            drawing = ImageDraw.Draw(picture)
-            for polygon in segment:
-                drawing.polygon([float(number) for number in polygon], fill=value)
-            mask = np.array(picture)
+        else:
+            for polygon in segment or ():
+                fill_polygon(mask, polygon, value)
     return mask
 
 
