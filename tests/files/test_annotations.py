@@ -313,6 +313,9 @@ def test_crowds_are_in_the_mask_but_get_no_box(coco):
     assert CROWD in targets["segmentation_masks"][0]
 
 
+NAN, INFINITE = float("nan"), float("inf")
+
+
 def flow_of(coco: Coco, **options: Any):
     generator = Generator(workers=0, read_ahead=0)
     return generator.flow_from_coco(
@@ -320,9 +323,119 @@ def flow_of(coco: Coco, **options: Any):
     )
 
 
+# --- Keypoints ------------------------------------------------------------------------------------
+
+NAMES = ["nose", "left_eye", "right_eye"]
+FACE = [12.5, 4, 2, 8, 9, 1, 0, 0, 0]
+
+
+@pytest.fixture
+def faces(coco) -> Coco:
+    """Persons have a face, dogs have none."""
+    coco.content["categories"] = [
+        {"id": 7, "name": "dog"},
+        {"id": 3, "name": "person", "keypoints": NAMES, "skeleton": [[1, 2], [1, 3]]},
+    ]
+    return coco
+
+
+def test_keypoints_are_those_of_their_objects(faces):
+    read = faces.read(
+        an_object(1, keypoints=FACE, num_keypoints=2),
+        an_object(2, category=7),
+        an_object(3, image=2, keypoints=[0] * 9, num_keypoints=0),
+        an_object(4, image=2, num_keypoints=0),
+        an_object(5, image=2, iscrowd=1, segmentation=runs(noise())),
+        keypoints=True,
+    )
+    assert read.images[0].keypoints == [FACE, [0] * 9]
+    assert read.images[1].keypoints == [[0] * 9] * 3
+    assert read.keypoints.count == 3
+    assert read.keypoints.names == tuple(NAMES)
+    assert read.keypoints.skeleton == ((0, 1), (0, 2))
+
+
+def test_keypoints_need_no_names(coco):
+    read = coco.read(an_object(1, keypoints=FACE), an_object(2, category=7), keypoints=True)
+    assert read.images[0].keypoints == [FACE, [0] * 9]
+    assert read.keypoints.names == read.keypoints.skeleton == ()
+
+
+def test_keypoints_are_not_looked_at_where_they_are_not_wanted(faces):
+    read = faces.read(an_object(keypoints="none"))
+    assert read.images[0].keypoints == []
+    assert not read.keypoints.count
+
+
+def test_keypoints_of_a_box_that_is_left_out_are_left_out(faces):
+    bad = an_object(1, bbox=[5, 5, 0, 4], keypoints=[1] * 9)
+    read = faces.read(bad, an_object(2, keypoints=FACE), keypoints=True, on_bad_box="skip")
+    assert read.images[0].keypoints == [FACE]
+
+
+def test_keypoints_of_categories_that_nothing_belongs_to_do_not_matter(faces):
+    faces.content["categories"].append({"id": 9, "name": "hand", "keypoints": ["thumb"]})
+    assert faces.read(an_object(keypoints=FACE), keypoints=True).keypoints.count == 3
+    assert_told(
+        faces.refuse(
+            an_object(1, keypoints=FACE),
+            an_object(2, category=9, keypoints=[1] * 3),
+            keypoints=True,
+        ),
+        "different keypoints",
+        "'person' has 3 (nose, left_eye, right_eye)",
+        "'hand' has 1 (thumb)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        (None, ("no 'keypoints'", "has 3", "'num_keypoints' 0")),
+        ([], ("no 'keypoints'",)),
+        (FACE[:-1], ("must be 9 numbers", "each of 3", "found 8 numbers")),
+        (FACE + FACE[:3], ("must be 9 numbers", "found 12 numbers")),
+        ({"nose": 1}, ("must be 9 numbers", "{'nose': 1}")),
+        ("12345", ("must be 9 numbers", "'12345'")),
+        ([*FACE[:3], NAN, 9, 1, 0, 0, 0], ("keypoint 1 is [nan, 9, 1]",)),
+        ([*FACE[:3], "8", 9, 1, 0, 0, 0], ("keypoint 1 is ['8', 9, 1]",)),
+        ([*FACE[:3], 8, 9, 3, 0, 0, 0], ("keypoint 1 is [8, 9, 3]", "0, 1 or 2")),
+        ([*FACE[:3], 8, 9, 0.7, 0, 0, 0], ("keypoint 1", "0, 1 or 2")),
+        ([FACE[:3], FACE[3:6], FACE[6:]], ("must be 9 numbers", "found 3 numbers")),
+    ],
+    ids=str,
+)
+def test_bad_keypoints_are_named_with_their_annotation(faces, points, words):
+    bad = an_object(52, keypoints=points)
+    error = faces.refuse(an_object(51, keypoints=FACE), bad, keypoints=True)
+    assert_told(error, faces.path, "annotation 52", "1.png", *words)
+
+
+def test_annotations_without_any_keypoints_are_named(coco, yolo):
+    assert_told(coco.refuse(an_object(), keypoints=True), coco.path, "no keypoints", "2 categories")
+    yolo.write("0 0.5 0.5 1 1")
+    with pytest.raises(ValueError, match="targets='keypoints'.*have no keypoints"):
+        Generator().flow_from_yolo(yolo.images, targets="keypoints")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"keypoints": "nose"}, ("keypoints of category 'person'", "list of names", "'nose'")),
+        ({"keypoints": [1, 2, 3]}, ("list of names",)),
+        ({"skeleton": [[1, 4]]}, ("skeleton of category 'person'", "from 1 to 3", "[1, 4]")),
+        ({"skeleton": [[0, 1]]}, ("skeleton", "[0, 1]")),
+        ({"skeleton": 5}, ("skeleton", "5")),
+    ],
+    ids=str,
+)
+def test_bad_declarations_of_keypoints_are_named(faces, change, words):
+    faces.content["categories"][1] |= change
+    assert_told(faces.refuse(an_object(keypoints=FACE), keypoints=True), faces.path, *words)
+
+
 # --- Bad boxes ------------------------------------------------------------------------------------
 
-NAN, INFINITE = float("nan"), float("inf")
 BAD_BOXES = [
     ([5, 5, 0, 4], "not beyond the other"),
     ([5, 5, 4, 0], "not beyond the other"),

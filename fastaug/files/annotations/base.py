@@ -15,6 +15,7 @@ from PIL import Image
 
 from fastaug.checks import check_one_of, folder_path, listed
 from fastaug.errors import DecodeError
+from fastaug.files.annotations.keypoints import Keypoints
 from fastaug.files.annotations.polygons import fill_polygon
 
 # What an object's mask is: polygons [x, y, x, y ...], or runs of pixels {"counts", "size"}.
@@ -43,6 +44,8 @@ class Annotated:
         What each object's mask is, or None.
     crowds
         Whether each is a crowd, which gets no box.
+    keypoints
+        x, y and visibility of all points of each; nothing where they are not wanted.
     """
 
     path: str
@@ -51,14 +54,16 @@ class Annotated:
     labels: list[int] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     crowds: list[bool] = field(default_factory=list)
+    keypoints: list[list[float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Annotations:
-    """Pictures with their objects, and the names of the classes by their numbers."""
+    """Pictures with their objects, the names of the classes by their numbers, and keypoints."""
 
     images: list[Annotated]
     class_names: list[str]
+    keypoints: Keypoints = Keypoints()
 
     def __len__(self) -> int:
         return len(self.images)
