@@ -647,7 +647,8 @@ def test_one_target_is_given_out_alone(data):
         (None, "targets=None must be some of"),
         (5, "targets=5 must be some of"),
         ("mask", "targets='mask' is not one of 'boxes', 'masks'"),
-        (("boxes", "keypoints"), "targets='keypoints' is not one of"),
+        (("boxes", "points"), "targets='points' is not one of"),
+        (("boxes", "keypoints"), "coco.json has no keypoints: none of its 2 categories"),
     ],
 )
 def test_unknown_targets_list_the_known(data, targets, words):
