@@ -95,7 +95,8 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
     on_error
         "raise": a file that can't be read raises `DecodeError`.  "skip": the next sample of the
         epoch that can be read takes its place; a warning at the end of the epoch counts them, and
-        `iterator.errors` lists the files.
+        `iterator.errors` lists the files.  So it is with pictures that annotations name and that
+        are not there.
     decode
         "exact": the pixels of Keras.  "fast": photos at least twice as large as `target_size` are
         decoded at a smaller scale and brought to size with antialiasing; their pixels differ.
@@ -353,6 +354,7 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
             segments="masks" in wanted,
             keypoints="keypoints" in wanted,
             upright=bool(self.exif_transpose),
+            skips=self.on_error == "skip",
         )
         return AnnotatedIterator(annotations, self, targets=targets, **options)
 
@@ -379,8 +381,14 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
         targets, on_bad_box, **options
             As in `flow_from_coco`; there are no keypoints.
         """
-        upright = bool(self.exif_transpose)
-        annotations = read_yolo(directory, labels, classes, on_bad_box=on_bad_box, upright=upright)
+        annotations = read_yolo(
+            directory,
+            labels,
+            classes,
+            on_bad_box=on_bad_box,
+            upright=bool(self.exif_transpose),
+            skips=self.on_error == "skip",
+        )
         return AnnotatedIterator(annotations, self, targets=targets, **options)
 
     def flow_from_voc(
@@ -415,6 +423,7 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
             difficult=difficult,
             on_bad_box=on_bad_box,
             upright=bool(self.exif_transpose),
+            skips=self.on_error == "skip",
         )
         return AnnotatedIterator(read, self, **options)
 

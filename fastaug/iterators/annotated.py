@@ -97,7 +97,8 @@ keep_aspect_ratio, dtype
         self.keypoint_names, self.skeleton = list(points.names), list(points.skeleton)
         with_points = "keypoints" in targets
         boxed = with_points or "boxes" in targets
-        catalog = Catalog("", [image.path for image in images], indices, None)
+        paths = [image.path for image in images]
+        catalog = Catalog("", paths, indices, None)
         super().__init__(
             catalog,
             image_data_generator,
@@ -118,6 +119,9 @@ keep_aspect_ratio, dtype
             sizes=[image.size for image in images],
         )
         self.class_indices, self.num_classes = indices, len(annotations.class_names)
+        for row, image in enumerate(images):
+            if image.error is not None:
+                self._substitutes.add(image.error, np.array([row]), paths.__getitem__)
 
     def _draw_mask(self, row: int, size: tuple[int, int]) -> NDArray[np.uint8]:
         """Return the mask of a picture as it lies in its file."""

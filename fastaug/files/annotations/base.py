@@ -46,6 +46,8 @@ class Annotated:
         Whether each is a crowd, which gets no box.
     keypoints
         x, y and visibility of all points of each; nothing where they are not wanted.
+    error
+        Why the file can't be read, where such files are skipped; its objects are not listed then.
     """
 
     path: str
@@ -55,6 +57,21 @@ class Annotated:
     segments: list[Segment] = field(default_factory=list)
     crowds: list[bool] = field(default_factory=list)
     keypoints: list[list[float]] = field(default_factory=list)
+    error: DecodeError | None = None
+
+    def measure(self, *, upright: bool, skips: bool) -> tuple[int, int] | None:
+        """Return the size, that of the file if nothing else is said.
+
+        None, with `error`, where the file can't be read and such files are skipped.
+        """
+        if self.size is None and self.error is None:
+            try:
+                self.size = size_of_file(self.path, upright=upright)
+            except DecodeError as error:
+                if not skips:
+                    raise
+                self.error = error
+        return self.size
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,13 +152,19 @@ def check_on_bad_box(on_bad_box: str) -> None:
     check_one_of("on_bad_box", on_bad_box, ON_BAD_BOX)
 
 
-def check_files(what: str, images: Sequence[Annotated]) -> None:
-    """Raise a FileNotFoundError that lists some of the files that aren't there."""
-    missing = [image.path for image in images if not os.path.isfile(image.path)]  # noqa: PTH113
-    if missing:
-        some = ", ".join(missing[:3])
+def check_files(what: str, images: Sequence[Annotated], *, skips: bool = False) -> None:
+    """Raise a FileNotFoundError that lists some of the files that aren't there.
+
+    With `skips`, only if none is there: else those that are missing get their `error`.
+    """
+    missing = [image for image in images if not os.path.isfile(image.path)]  # noqa: PTH113
+    if missing and (not skips or len(missing) == len(images)):
+        some = ", ".join(image.path for image in missing[:3])
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        raise FileNotFoundError(f"{what} names files that are not there: {some}{more}")
+        every = f" (all {len(images)})" if len(missing) == len(images) > 1 else ""
+        raise FileNotFoundError(f"{what} names files that are not there{every}: {some}{more}")
+    for image in missing:
+        image.error = DecodeError(image.path, "there is no such file")
 
 
 def checked_segment(segment: Segment, where: str) -> Segment:

@@ -17,7 +17,6 @@ from fastaug.files.annotations.base import (
     checked_box,
     checked_segment,
     existing_folder,
-    size_of_file,
 )
 from fastaug.files.annotations.keypoints import KeypointReader, Keypoints
 
@@ -30,6 +29,7 @@ def read_coco(
     segments: bool = True,
     keypoints: bool = False,
     upright: bool = False,
+    skips: bool = False,
 ) -> Annotations:
     """Read what a COCO file says of the pictures in a folder.
 
@@ -48,6 +48,9 @@ def read_coco(
         Whether keypoints are.
     upright
         Whether photos are turned as their EXIF data say; the file is of what they are then.
+    skips
+        Whether pictures that can't be read, or aren't there, are left to the iterator, which skips
+        them.
 
     Returns
     -------
@@ -78,11 +81,10 @@ def read_coco(
     }
     if not images:
         raise ValueError(f"{what} names no picture: its list 'images' is empty")
-    check_files(what, list(images.values()))
+    check_files(what, list(images.values()), skips=skips)
     numbers = {number: label for label, number in enumerate(ids)}
     for image in images.values():
-        if image.size is None:
-            image.size = size_of_file(image.path, upright=upright)
+        image.measure(upright=upright, skips=skips)
     points = KeypointReader(categories, content["annotations"], what) if keypoints else None
     for place, item in enumerate(content["annotations"]):
         _add(item, place, images, numbers, what, on_bad_box, segments, points)
@@ -144,6 +146,8 @@ def _add(
     where = f"{what}: annotation {item.get('id', f'in place {place}')}"
     image = _declared(item, "image_id", images, where)
     label = _declared(item, "category_id", numbers, where)
+    if image.error is not None:
+        return
     where = f"{where} of {image.path}"
     box = checked_box(_corners(item, where), image.size, where, on_bad_box)
     if box is None:
