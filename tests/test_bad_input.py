@@ -340,7 +340,6 @@ class Odd:
         ((IMAGES, [[[1], [2, 3]]]), ("other input", "array")),
         (([[1], [2, 3]], LABELS), ("`x`", "array")),
     ],
-    ids=repr,
 )
 def test_wrong_images(x, words):
     with pytest.raises((ValueError, TypeError)) as caught:

@@ -44,6 +44,7 @@ NUMBERS = 4  # that a step takes at most
 
 # Shares of red, green and blue in grey (ITU-R BT.601), as in Pillow, OpenCV and torchvision.
 RED, GREEN, BLUE = 0.299, 0.587, 0.114
+_SUMMED = 4096  # values from 0 to 255 in steps of 1/64 that an int32 has room for
 
 
 class Noted(NamedTuple):
@@ -152,8 +153,11 @@ def grey_sum(planes, start, stop):
 def plane_sum(plane, count):
     """Return the sum of a plane, in steps of 1/64: whole numbers are summed up in any order."""
     total = np.int64(0)
-    for k in range(count):
-        total += in_steps(plane[np.uintp(k)])
+    for first in range(0, count, _SUMMED):
+        part = np.int32(0)  # more of them in a register
+        for k in range(first, min(first + _SUMMED, count)):
+            part = np.int32(part + in_steps(plane[np.uintp(k)]))
+        total += part
     return total / 64.0
 
 
@@ -379,34 +383,33 @@ def turn_hue(red, green, blue, count, turns):
     """Turn the hue, in HSV, by a share of the circle.
 
     A pixel's hue is where its colour lies on a hexagon of six edges; a channel is at its highest
-    over two edges, at its lowest over two others, and on its way in between.
+    over two edges, at its lowest over two others, and on its way in between.  All places here are
+    multiplied by the pixel's span, from its lowest to its highest channel: nothing is divided, and
+    grey needs no care.
     """
-    zero, one, two = np.float32(0), np.float32(1), np.float32(2)
+    zero, one, two, three = np.float32(0), np.float32(1), np.float32(2), np.float32(3)
     four, six = np.float32(4), np.float32(6)
-    # An edge lies from -1 to 5; with as much as this, from 0 on and below 12.
-    way = six * (turns - np.floor(turns)) + one
+    # A place is from -1 to 5; with as much as this, from 0 on and below 12.
+    way = six * (turns - np.floor(turns))
+    way = way if way >= one else way + six
     for k in range(count):
         r, g, b = red[np.uintp(k)], green[np.uintp(k)], blue[np.uintp(k)]
         # Pairs: `max` of three takes longer to compile.
         high, low = max(max(r, g), b), min(min(r, g), b)  # noqa: PLW3301
         span = high - low
-        inverse = one / (span if span > zero else one)
-        by_green, by_blue = two + (b - r) * inverse, four + (r - g) * inverse
-        edge = (g - b) * inverse
-        edge = edge if high == r else (by_green if high == g else by_blue)
-        edge += way
-        edge = edge - six if edge >= six else edge
-        red[np.uintp(k)] = high - span * share_below(edge + four)
-        green[np.uintp(k)] = high - span * share_below(edge + two)
-        blue[np.uintp(k)] = high - span * share_below(edge)
+        place = b - r + two * span if high == g else r - g + four * span
+        place = g - b if high == r else place
+        place += way * span
+        place = place - six * span if place >= six * span else place
+        red[np.uintp(k)] = high - within(two * span - abs(place - three * span), zero, span)
+        green[np.uintp(k)] = high - within(abs(place - two * span) - span, zero, span)
+        blue[np.uintp(k)] = high - within(abs(place - four * span) - span, zero, span)
 
 
 @inner
-def share_below(edge):
-    """Return how far a channel is below the highest one: 0 to 1, by its place, 0 to 12."""
-    zero, one, four, six = np.float32(0), np.float32(1), np.float32(4), np.float32(6)
-    edge = edge - six if edge >= six else edge
-    return min(max(min(edge, four - edge), zero), one)
+def within(value, low, high):
+    """Return a value, clipped."""
+    return min(max(value, low), high)
 
 
 @inner

@@ -6,21 +6,22 @@ import numpy as np
 from numba.core import types
 from numba.extending import overload
 
-from fastaug.kernels import quads
 from fastaug.kernels.batch import source_shape_of
 from fastaug.kernels.launch import inlined, inner
 from fastaug.kernels.program import RESAMPLE, WARP
 from fastaug.kernels.resampling import columns_needed, find_taps, resample_rows
+from fastaug.kernels.runs import gather_runs, locate_runs, mend_runs, whole_rows
 from fastaug.kernels.sampling import (
     all_inside,
     fold_outside,
     gather,
     linear_offsets,
+    linear_shares,
     locate,
     nearest_offsets,
 )
 from fastaug.kernels.storing import copy_row, copy_rows
-from fastaug.kernels.warp import CONSTANT, NEAREST, sample_pixel
+from fastaug.kernels.warp import CONSTANT, NEAREST, is_projective, sample_pixel
 
 
 @inner
@@ -82,53 +83,80 @@ def fill_beside(shape, width, margin, cval, straight, ys, xs, rows, out):
                     out[np.uintp(k * channels + channel)] = cval
 
 
-@inner
-def gather_quads(source, taps, upper, left, shape, count, out):
-    """Fill `count` pixels as `gather` of order 1 does, in float32; `out` is four numbers longer."""
-    height, width, channels = shape
-    right, down = channels if width > 1 else 0, width * channels if height > 1 else 0
-    for k in range(count):
-        tap = np.intp(taps[np.uintp(k)])
-        far = quads.spread(np.float32(1.0 - left[np.uintp(k)]))
-        lower = quads.spread(np.float32(1.0 - upper[np.uintp(k)]))
-        above, below = quads.load(source, tap), quads.load(source, tap + down)
-        above = quads.fused(quads.load(source, tap + right) - above, far, above)
-        below = quads.fused(quads.load(source, tap + down + right) - below, far, below)
-        quads.store(quads.fused(below - above, lower, above), out, k * channels)
-
-
-def in_quads(source, taps, upper, left, shape, count, out):
-    """Fill pixels in float32, and tell whether that was done; only float32 can."""
-    gather_quads(source, taps, upper, left, shape, count, out)
-    return True
-
-
-@overload(in_quads, inline="always")
-def _in_quads(source, taps, upper, left, shape, count, out):
-    if source.dtype != types.float32:
-        return lambda source, taps, upper, left, shape, count, out: False
-
-    def run(source, taps, upper, left, shape, count, out):
-        gather_quads(source, taps, upper, left, shape, count, out)
-        return True
-
-    return run
+@inlined
+def is_own(program, scalar, desk):
+    """Tell whether warps are interpolated in float32: those of Keras have the bits of float64."""
+    narrow = desk.picture.itemsize == 4
+    return narrow and not scalar and program.order == 1 and program.margin > 0.0
 
 
 @inlined
-def warp_band(source, shape, i, program, size, scalar, band, out, first, last):
-    """Fill rows with the source seen through the pull matrix, and offsets."""
-    ys, xs, taps, upper, left, edge = band
-    width, order, fill_mode = size[1], program.order, program.fill_mode
-    count = (last - first) * width
+def in_bytes(i, program, layout, scalar, desk):
+    """Tell whether an image is warped as bytes: a quarter of the memory, and no conversion."""
+    fills = program.fill_mode == CONSTANT or program.fill_mode == NEAREST  # noqa: PLR1714
+    tall, wide = program.reduced[i, 0], program.reduced[i, 1]
+    whole = tall == layout.source_height and wide == layout.source_width
+    return len(desk.bytes) > 0 and fills and whole and is_own(program, scalar, desk)
+
+
+def gather_own(desk, whole, shape, rows, width, cval):
+    """Fill located rows; `whole` tells whether the source lies in the desk's bytes."""
+    taps, lower, far, out = desk.band.taps, desk.lower, desk.far, desk.picture
+    if whole:
+        gather_runs(desk.bytes, taps, lower, far, shape, rows, desk.runs, width, cval, out)
+    else:
+        gather_runs(desk.source, taps, lower, far, shape, rows, desk.runs, width, cval, out)
+
+
+@overload(gather_own, inline="always")
+def _gather_own(desk, whole, shape, rows, width, cval):
+    if desk.types[desk.fields.index("picture")].dtype != types.float32:
+        return lambda desk, whole, shape, rows, width, cval: None
+    return gather_own
+
+
+@inlined
+def warp_own(i, shape, program, layout, desk, whole, first, last):
+    """Fill the desk's picture with rows of the source seen through the pull matrix, and offsets."""
+    ys, xs, out, pull = desk.band.ys, desk.band.xs, desk.picture, program.matrices[i]
+    size, width, rows = (layout.height, layout.width), layout.width, last - first
     flips = program.flips[i, 0], program.flips[i, 1]
-    pull = program.matrices[i]
-    bent = locate(pull, flips, size, ys, xs, first, last)
+    fill_mode, margin, cval = program.fill_mode, program.margin, program.cval
+    constant, bent = fill_mode == CONSTANT, is_projective(pull)
+    if constant and not len(program.offsets):
+        count = locate_runs(pull, flips, size, shape, margin, ys, xs, first, last, desk.runs)
+    else:
+        count = whole_rows(rows, width, desk.runs)
+        locate(pull, flips, size, ys, xs, first, last)
+        if len(program.offsets):
+            add_offsets(program.offsets[i], flips, size, ys, xs, first, last)
+            bent = True
+    folded = not constant and fill_mode != NEAREST
+    if folded:
+        fold_outside(shape, width, fill_mode, bent, ys, xs, rows)
+    linear_shares(count, shape, ys, xs, desk.band.taps, desk.lower, desk.far)
+    gather_own(desk, whole, shape, rows, width, cval)
+    if folded:
+        mend_folded(desk.source, count, shape, ys, xs, out, 0)
+    elif constant and bent:
+        mend_runs(shape, margin, ys, xs, rows, desk.runs, width, cval, out)
+
+
+@inlined
+def warp_band(i, shape, program, layout, scalar, desk, first, last):
+    """Do the same to the bits of float64, or for order 0, or for any number of channels."""
+    ys, xs, taps, upper, left, edge = desk.band
+    size, order, fill_mode = (layout.height, layout.width), program.order, program.fill_mode
+    width, count, rows = layout.width, (last - first) * layout.width, last - first
+    flips = program.flips[i, 0], program.flips[i, 1]
+    source, out = desk.source, desk.picture
+    bent = locate(program.matrices[i], flips, size, ys, xs, first, last)
     if len(program.offsets):
         add_offsets(program.offsets[i], flips, size, ys, xs, first, last)
         bent = True
-    if fill_mode != CONSTANT and fill_mode != NEAREST:  # noqa: PLR1714
-        fold_outside(shape, width, fill_mode, bent, ys, xs, last - first)
+    folded = fill_mode != CONSTANT and fill_mode != NEAREST  # noqa: PLR1714
+    if folded:
+        fold_outside(shape, width, fill_mode, bent, ys, xs, rows)
     if scalar:
         gather_any(source, shape, ys, xs, count, order, fill_mode <= NEAREST, out, 0)
     else:
@@ -136,16 +164,10 @@ def warp_band(source, shape, i, program, size, scalar, band, out, first, last):
             nearest_offsets(count, shape, ys, xs, taps)
         else:
             linear_offsets(count, shape, ys, xs, taps, upper, left)
-        # Keras' warps have the bits of float64.
-        done = False
-        if order == 1 and program.margin > 0.0:
-            done = in_quads(source, taps, upper, left, shape, count, out)
-        if not done:
-            gather(source, taps, upper, left, order, shape, count, edge, out, 0)
-        if fill_mode != CONSTANT and fill_mode != NEAREST and order == 1:  # noqa: PLR1714
+        gather(source, taps, upper, left, order, shape, count, edge, out, 0)
+        if folded and order == 1:
             mend_folded(source, count, shape, ys, xs, out, 0)
     if fill_mode == CONSTANT:
-        rows = last - first
         fill_beside(shape, width, program.margin, program.cval, not bent, ys, xs, rows, out)
 
 
@@ -153,14 +175,15 @@ def warp_band(source, shape, i, program, size, scalar, band, out, first, last):
 def fetch(image, shape, i, program, layout, scalar, desk, numbers, needed, first, last):
     """Fill the desk's picture with rows as they are after all moves."""
     out, start = desk.picture, 0
-    size, planar = (layout.height, layout.width), layout.planar
-    way, source = program.ways[i], image.reshape(-1)
-    if way == WARP:
-        warp_band(desk.source, shape, i, program, size, scalar, desk.band, out, first, last)
+    way, planar, source = program.ways[i], layout.planar, image.reshape(-1)
+    if way == WARP and is_own(program, scalar, desk):
+        whole = in_bytes(i, program, layout, scalar, desk)
+        warp_own(i, shape, program, layout, desk, whole, first, last)
+    elif way == WARP:
+        warp_band(i, shape, program, layout, scalar, desk, first, last)
     elif way == RESAMPLE:
         cval, width = program.cval, layout.width
-        line = desk.line
-        rows, cols = desk.rows, desk.cols
+        line, rows, cols = desk.line, desk.rows, desk.cols
         resample_rows(
             source,
             shape,
@@ -208,7 +231,9 @@ def set_up(image, i, program, layout, scalar, desk):
         numbers, needed = (rows, cols), columns_needed(desk.cols, layout.width, cols)
     elif way == WARP:
         tall, wide = program.reduced[i, 0], program.reduced[i, 1]
-        if tall == height and wide == width:
+        if in_bytes(i, program, layout, scalar, desk):
+            copy_rows(image, (False, False), shape, layout.planar, desk.bytes, 0, height)
+        elif tall == height and wide == width:
             copy_rows(image, (False, False), shape, layout.planar, desk.source, 0, height)
         else:
             step_y, step_x = height / tall, width / wide

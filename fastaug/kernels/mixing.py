@@ -1,4 +1,4 @@
-"""Images of a batch mixed with others of it, from one batch into another of the same dtype."""
+"""Images of a batch mixed with others of it, in place where that is possible."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fastaug.kernels.launch import inner, shared
 from fastaug.kernels.storing import encode
 
 BLOCK = 4096  # values that are summed up at a time, in the cache
+_TOGETHER, _FEWEST = 65536, 64  # values of all images at a time; of each image at least
 
 
 @inner
@@ -63,14 +64,44 @@ def blend_stack(stack, shares, out, share, threads):
 
 
 @shared
-def blend_images(batch, rows, shares, out, share, threads):
-    """Blend each flat image (n, values) with another: `shares` (n,) is its own, float32 or 64."""
-    count = len(batch)
-    for i in range(count * share // threads, count * (share + 1) // threads):
-        if rows[i] == i or shares[i] == 1:
-            copy(batch[i], out[i])
-        else:
-            blend_two(batch[i], batch[rows[i]], shares[i], out[i])
+def blend_images(batch, rows, shares, share, threads):
+    """Blend each flat image (n, values) with another: `shares` (n,) is its own, float32 or 64.
+
+    The same values of all images at a time, as they are before one of them is changed.
+    """
+    count, values = batch.shape
+    block = max(_FEWEST, _TOGETHER // count)
+    kept, end = np.empty((count, block), batch.dtype), values * (share + 1) // threads
+    for first in range(values * share // threads, end, block):
+        last = min(first + block, end)
+        for i in range(count):
+            copy(batch[i][first:last], kept[i][: last - first])
+        for i in range(count):
+            if rows[i] != i and shares[i] != 1:
+                blend_two(kept[i], kept[rows[i]], shares[i], batch[i][first:last])
+
+
+@shared
+def swap_areas(batch, rows, areas, channels, width, share, threads):
+    """Let images of (n, planes, height * width * channels) have areas of others, in place.
+
+    `rows` (n,), `areas` (n, 4), as in `Partners`; a row of all images at a time.
+    """
+    count, planes, values = batch.shape
+    length = width * channels
+    height, kept = values // length, np.empty((count, length), batch.dtype)
+    for row in range(height * share // threads, height * (share + 1) // threads):
+        for plane in range(planes):
+            for i in range(count):
+                if areas[i, 0] <= row and row < areas[i, 2]:  # noqa: SIM300, PLR1716
+                    begin, end = areas[i, 1] * channels, areas[i, 3] * channels
+                    source = batch[rows[i], plane]
+                    copy(source[row * length + begin : row * length + end], kept[i][: end - begin])
+            for i in range(count):
+                if areas[i, 0] <= row and row < areas[i, 2]:  # noqa: SIM300, PLR1716
+                    begin, end = areas[i, 1] * channels, areas[i, 3] * channels
+                    target = batch[i, plane]
+                    copy(kept[i][: end - begin], target[row * length + begin : row * length + end])
 
 
 @shared

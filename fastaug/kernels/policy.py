@@ -199,6 +199,7 @@ def make_images(images, chosen, program, layout, finish, scalar, out, share, thr
     """
     count = len(chosen)
     direct = is_direct(finish.operands, out, layout.planar)
-    desk = make_desk(layout, program, finish.operands, direct)
+    whole = images.itemsize == 1 and finish.operands.itemsize == 4
+    desk = make_desk(layout, program, finish.operands, direct, whole)
     for i in range(count * share // threads, count * (share + 1) // threads):
         make_image(images[chosen[i]], i, program, layout, finish, scalar, desk, out[i])

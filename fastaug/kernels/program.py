@@ -50,6 +50,7 @@ class Desk(NamedTuple):
     """Scratch memory of one thread, in the dtype of the computation unless it says otherwise."""
 
     source: np.ndarray  # an image of the source's size + lanes.WIDTH
+    bytes: np.ndarray  # uint8: the same, where bytes are enough
     values: np.ndarray  # an image, where the last steps need one and the batch can't hold it
     sums: np.ndarray  # (height,) float64
     picture: np.ndarray  # a band, pixel by pixel
@@ -58,6 +59,9 @@ class Desk(NamedTuple):
     rows: Taps
     cols: Taps
     band: Band
+    lower: np.ndarray  # float32: a band
+    far: np.ndarray  # float32: a band
+    runs: np.ndarray  # (rows of a band, 2) int64: from which column to which a row shows the source
     noted: Noted
     tables: Tables
 
@@ -73,14 +77,16 @@ def apart(pixels):
 
 
 @inlined
-def make_desk(layout, program, operands, direct):
-    """Allocate a thread's scratch memory."""
+def make_desk(layout, program, operands, direct, whole):
+    """Allocate a thread's scratch memory; `whole` tells whether images of bytes become float32."""
     height, width, channels = shape_of(layout)
     dtype = operands.dtype
     count = rows_of_a_band(layout) * width + 1
     tall, wide = max(height, layout.source_height), max(width, layout.source_width)
+    pixels = layout.source_height * layout.source_width
     return Desk(
-        np.empty(layout.source_height * layout.source_width * channels + lanes.WIDTH, dtype),
+        np.empty(pixels * channels + lanes.WIDTH, dtype),
+        np.empty(pixels * channels + lanes.WIDTH if whole else 0, np.uint8),
         np.empty(0 if direct else height * width * channels, dtype),
         np.empty(height, np.float64),
         np.empty(count * channels + lanes.WIDTH, dtype),
@@ -96,6 +102,9 @@ def make_desk(layout, program, operands, direct):
             np.empty(count, np.float64),
             np.empty(lanes.PIXELS * lanes.WIDTH, dtype),
         ),
+        np.empty(count, np.float32),
+        np.empty(count, np.float32),
+        np.empty((rows_of_a_band(layout), 2), np.int64),
         make_noted(channels, program.codes.shape[1], count, dtype),
         make_tables(channels, dtype),
     )

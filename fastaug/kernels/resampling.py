@@ -57,7 +57,7 @@ def find_taps(first, step, flipped, count, length, antialias, clamps, taps):
     spread = max(abs(step), 1.0) if antialias else 1.0
     # Where all pixels lie on one of the source, it is the only tap.
     whole = step == 1.0 and first == np.floor(first)
-    number = 1 if whole else int(np.ceil(2.0 * spread)) + (0 if spread == 1.0 else 1)
+    number = 1 if whole else int(np.ceil(2.0 * spread))
     # An even number of taps, some with a weight of 0, is as fast as the odd one below it.
     number = 1 if whole else min(length, number + number % 2)
     any_outside = False

@@ -23,6 +23,7 @@ from fastaug.kernels.warp import (
     fold,
     is_projective,
     sample_pixel,
+    share_of,
     stays_outside,
 )
 
@@ -39,6 +40,30 @@ class Band(NamedTuple):
 
 
 @inner
+def locate_run(pull, origin, left, step, begin, end, ys, xs, start):
+    """Put the coordinates of columns of an output row into `ys` and `xs`, from `start` on.
+
+    Column k is at left + step * k in row `origin`, before the matrix.
+    """
+    # SciPy's order of the sum: with another, round angles put whole pixels elsewhere.
+    row_y = pull[0, 2] + origin * pull[0, 0]
+    row_x = pull[1, 2] + origin * pull[1, 0]
+    col_y, col_x, place = pull[0, 1], pull[1, 1], start - begin
+    if is_projective(pull):
+        row_w = pull[2, 2] + origin * pull[2, 0]
+        for col in range(begin, end):
+            source_col = left + step * np.float64(np.int32(col))
+            share = share_of(row_w + source_col * pull[2, 1])
+            ys[np.uintp(place + col)] = (row_y + source_col * col_y) * share
+            xs[np.uintp(place + col)] = (row_x + source_col * col_x) * share
+    else:
+        for col in range(begin, end):
+            source_col = left + step * np.float64(np.int32(col))
+            ys[np.uintp(place + col)] = row_y + source_col * col_y
+            xs[np.uintp(place + col)] = row_x + source_col * col_x
+
+
+@inner
 def locate(pull, flips, size, ys, xs, first, last):
     """Put the coordinates of rows of output pixels into `ys` and `xs`.
 
@@ -46,26 +71,11 @@ def locate(pull, flips, size, ys, xs, first, last):
     are (0, 0).
     """
     height, width = size
-    col_y, col_x = pull[0, 1], pull[1, 1]
     left, step = (width - 1.0, -1.0) if flips[1] else (0.0, 1.0)
-    projective = is_projective(pull)
     for row in range(first, last):
-        origin, start = height - 1 - row if flips[0] else row, (row - first) * width
-        # SciPy's order of the sum: with another, round angles put whole pixels elsewhere.
-        row_y = pull[0, 2] + origin * pull[0, 0]
-        row_x = pull[1, 2] + origin * pull[1, 0]
-        for col in range(width):
-            source_col = left + step * np.float64(np.int32(col))
-            ys[np.uintp(start + col)] = row_y + source_col * col_y
-            xs[np.uintp(start + col)] = row_x + source_col * col_x
-        if projective:
-            row_w = pull[2, 2] + origin * pull[2, 0]
-            for col in range(width):
-                w = row_w + (left + step * np.float64(np.int32(col))) * pull[2, 1]
-                y, x = ys[np.uintp(start + col)] / w, xs[np.uintp(start + col)] / w
-                ys[np.uintp(start + col)] = y if w != 0.0 else 0.0
-                xs[np.uintp(start + col)] = x if w != 0.0 else 0.0
-    return projective
+        origin = height - 1 - row if flips[0] else row
+        locate_run(pull, origin, left, step, 0, width, ys, xs, (row - first) * width)
+    return is_projective(pull)
 
 
 @inner
@@ -147,6 +157,23 @@ def linear_offsets(count, shape, ys, xs, taps, upper, left):
         taps[k] = np.int32(above * row_step + before * col_step)
         upper[k] = 1.0 - (y - above)
         left[k] = 1.0 - (x - before)
+
+
+@inner
+def linear_shares(count, shape, ys, xs, taps, lower, far):
+    """Do as `linear_offsets`, but with the shares of the lower and of the right pixels, float32."""
+    height, width, channels = shape
+    bottom, right = height - 1.0, width - 1.0
+    last_row, last_col = max(height - 2.0, 0.0), max(width - 2.0, 0.0)
+    row_step, col_step = np.float64(width * channels), np.float64(channels)
+    for k in range(count):
+        y = min(max(0.0, ys[np.uintp(k)]), bottom)
+        x = min(max(0.0, xs[np.uintp(k)]), right)
+        above = min(np.floor(y), last_row)
+        before = min(np.floor(x), last_col)
+        taps[np.uintp(k)] = np.int32(above * row_step + before * col_step)
+        lower[np.uintp(k)] = np.float32(y - above)
+        far[np.uintp(k)] = np.float32(x - before)
 
 
 @inner

@@ -113,6 +113,12 @@ def is_projective(pull):
 
 
 @inner
+def share_of(w):
+    """Return what projected positions are multiplied by: one division for both, 0 where w is 0."""
+    return 1.0 / w if w != 0.0 else 0.0
+
+
+@inner
 def warp_rows(source, pull, flips, order, fill_mode, cval, shape, size, out, first, last):
     """Fill the rows from `first` to `last` with the source seen through a pull matrix, flipped.
 
@@ -151,8 +157,8 @@ def warp_rows(source, pull, flips, order, fill_mode, cval, shape, size, out, fir
             source_col = out_width - 1 - col if flips[1] else col
             y, x = row_y + source_col * pull[0, 1], row_x + source_col * pull[1, 1]
             if projective:
-                w = row_w + source_col * pull[2, 1]
-                y, x = (y / w, x / w) if w != 0.0 else (0.0, 0.0)
+                share = share_of(row_w + source_col * pull[2, 1])
+                y, x = y * share, x * share
             if folded:
                 y, x = fold(y, height, fill_mode), fold(x, width, fill_mode)
             if folded and (y <= OUTSIDE or x <= OUTSIDE):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.kernels.launch import launch_shares
-from fastaug.kernels.mixing import blend_images, paste_images
+from fastaug.kernels.mixing import blend_images, paste_images, swap_areas
 from fastaug.pixels.buffers import BatchBuffers
 from fastaug.pixels.layout import Array, as_bits, size_of
 from fastaug.transforms.base import Partners
@@ -21,24 +21,52 @@ def mixed(
     buffers: BatchBuffers,
     threads: int,
 ) -> Array:
-    """Return a new batch (n, ...), of the same dtype, in which each image is mixed."""
+    """Return a batch (n, ...) of the same dtype, mixed: the one that came, or a new one.
+
+    Raises
+    ------
+    ValueError
+        If whole images are to be blended with more than one other.
+    """
+    in_place = partners.shifts is None and partners.rows.shape[1] == 1
     if partners.areas is not None:
-        return pasted(batch, partners, data_format, buffers, threads)
+        if not in_place:
+            return pasted(batch, partners, data_format, buffers, threads)
+        _swap(batch, partners, data_format, threads)
+        return batch
+    if not in_place:
+        raise ValueError(
+            f"{partners.name} blends whole images with {partners.rows.shape[1]} others each; "
+            "only one can be"
+        )
     if batch.dtype == np.float16:
         whole = batch.astype(np.float32)
         return mixed(whole, partners, data_format, buffers, threads).astype(np.float16)
-    out = buffers.lend(batch.shape, batch.dtype)
-    count = len(batch)
     kind = np.float64 if batch.dtype == np.float64 else np.float32
     launch_shares(
         blend_images,
-        batch.reshape(count, -1),
+        batch.reshape(len(batch), -1),
         np.ascontiguousarray(partners.rows[:, 0], np.intp),
         np.ascontiguousarray(partners.shares[:, 0], kind),
-        out.reshape(count, -1),
-        min(threads, count),
+        threads,
     )
-    return out
+    return batch
+
+
+def _swap(batch: Array, partners: Partners, data_format: str, threads: int) -> None:
+    """Paste an area of another image into each, in place."""
+    assert partners.areas is not None
+    height, width = size_of(batch.shape[1:], data_format)
+    planes = batch.shape[1] if data_format == "channels_first" else 1
+    launch_shares(
+        swap_areas,
+        as_bits(batch).reshape(len(batch), planes, -1),
+        np.ascontiguousarray(partners.rows[:, 0], np.intp),
+        np.ascontiguousarray(partners.areas[:, 0], np.int64),
+        1 if planes > 1 else batch[0].size // (height * width),
+        width,
+        threads,
+    )
 
 
 def pasted(
