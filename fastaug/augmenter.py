@@ -49,7 +49,7 @@ _OPTIONS = {
     "min_area": 0.0,
     "mask_fill": 0,
     "erase_masks": False,
-    "flip_pairs": (),
+    "flip_pairs": None,
     "threads": None,
 }
 
@@ -130,7 +130,7 @@ class Augmenter:
         min_area: float = 0.0,
         mask_fill: float = 0,
         erase_masks: bool = False,
-        flip_pairs: Sequence[tuple[int, int]] = (),
+        flip_pairs: Sequence[tuple[int, int]] | None = None,
         threads: int | None = None,
     ) -> None:
         check_transforms("transforms", transforms)
@@ -185,7 +185,9 @@ class Augmenter:
         box_labels
             (n, k), if `boxes` are alone.
         keypoints
-            (n, k, 2) of x and y, or (n, k, 3) with a visibility, which becomes 0 outside.
+            (n, k, 2) of x and y, or (n, k, 3) with a visibility, which becomes 0 outside.  Of the
+            objects in boxes: (n, m, k, 2 or 3), or a list of (m, k, 2 or 3), in the order of the
+            boxes; those of a box that is dropped become -1, -1, 0.
         labels
             (n, classes), or (n,) where nothing is mixed.
         sample_weights
@@ -321,7 +323,7 @@ class Augmenter:
     def from_dict(cls, value: Mapping[str, Any]) -> Augmenter:
         """Return the augmenter of a dictionary from `to_dict`, or read from JSON."""
         options: dict[str, Any] = {
-            name: tuple(map(tuple, option)) if name == "flip_pairs" else option
+            name: tuple(map(tuple, option)) if name == "flip_pairs" and option else option
             for name, option in value.get("options", {}).items()
         }
         unknown = set(options) - set(_OPTIONS)

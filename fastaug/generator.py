@@ -95,7 +95,8 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
     on_error
         "raise": a file that can't be read raises `DecodeError`.  "skip": the next sample of the
         epoch that can be read takes its place; a warning at the end of the epoch counts them, and
-        `iterator.errors` lists the files.
+        `iterator.errors` lists the files.  So it is with pictures that annotations name and that
+        are not there.
     decode
         "exact": the pixels of Keras.  "fast": photos at least twice as large as `target_size` are
         decoded at a smaller scale and brought to size with antialiasing; their pixels differ.
@@ -129,7 +130,8 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
     erase_masks
         Whether holes that are erased in images become `mask_fill` in masks.
     flip_pairs
-        Pairs of numbers of keypoints that change places where an image is mirrored.
+        Pairs of numbers of keypoints that change places where an image is mirrored; None: those
+        that a COCO file names alike but for "left" and "right", else none.
     dim_ordering
         Keras 1's name for `data_format`: "tf", "th" or "default".
 
@@ -335,20 +337,24 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
             Where the pictures are.
         targets
             What `fit` gets as labels: "boxes" ({"boxes", "labels"}), "masks" (0, or a class number
-            + 1, and 255 for crowds), or both, as a dictionary by Keras' names.
+            + 1, and 255 for crowds), "keypoints" ((n, boxes, points, 3) of x, y, visibility, in the
+            order of the boxes; -1, -1, 0 where there is no box), or several, as a dictionary by
+            Keras' names.
         on_bad_box
             What happens to boxes that are none, or reach out of their picture: "raise", "clip",
             "skip".
         **options
             Those of `AnnotatedIterator`.
         """
-        segments = isinstance(targets, Sequence) and "masks" in targets
+        wanted = targets if isinstance(targets, Sequence) else ()
         annotations = read_coco(
             path,
             directory,
             on_bad_box=on_bad_box,
-            segments=segments,
+            segments="masks" in wanted,
+            keypoints="keypoints" in wanted,
             upright=bool(self.exif_transpose),
+            skips=self.on_error == "skip",
         )
         return AnnotatedIterator(annotations, self, targets=targets, **options)
 
@@ -373,10 +379,16 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
         classes
             Names by number; None: those of `data.yaml` or `classes.txt`, or the numbers.
         targets, on_bad_box, **options
-            As in `flow_from_coco`.
+            As in `flow_from_coco`; there are no keypoints.
         """
-        upright = bool(self.exif_transpose)
-        annotations = read_yolo(directory, labels, classes, on_bad_box=on_bad_box, upright=upright)
+        annotations = read_yolo(
+            directory,
+            labels,
+            classes,
+            on_bad_box=on_bad_box,
+            upright=bool(self.exif_transpose),
+            skips=self.on_error == "skip",
+        )
         return AnnotatedIterator(annotations, self, targets=targets, **options)
 
     def flow_from_voc(
@@ -411,6 +423,7 @@ class Generator(Settings, keras_legacy.ImageDataGenerator):  # type: ignore[misc
             difficult=difficult,
             on_bad_box=on_bad_box,
             upright=bool(self.exif_transpose),
+            skips=self.on_error == "skip",
         )
         return AnnotatedIterator(read, self, **options)
 

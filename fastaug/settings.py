@@ -152,7 +152,9 @@ class Settings(_Inside):
     min_area: float = _option(0.0, _from_zero)
     mask_fill: float = _option(0, check_number)
     erase_masks: bool = _FLAG(False)
-    flip_pairs: Sequence[tuple[int, int]] = _option((), lambda _, pairs: check_pairs(pairs))
+    flip_pairs: Sequence[tuple[int, int]] | None = _option(
+        None, lambda _, pairs: check_pairs(pairs)
+    )
     dim_ordering: InitVar[str | None] = None
 
     def __post_init__(self, validation_split: float, pool: Any, dim_ordering: str | None) -> None:
@@ -340,7 +342,7 @@ class Settings(_Inside):
         boxes = BoxRules(
             self.bounding_box_format, self.max_boxes, self.min_visibility, self.min_area
         )
-        pairs = tuple((int(left), int(right)) for left, right in self.flip_pairs)
+        pairs = check_pairs(self.flip_pairs)
         return TargetRules(boxes, self.mask_fill, bool(self.erase_masks), pairs)
 
     def warn_of_missing_statistics(self) -> None:

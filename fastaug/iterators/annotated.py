@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastaug.checks import check_one_of, listed
-from fastaug.files.annotations.base import CROWD, Annotations, class_mask
+from fastaug.files.annotations.base import CROWD, Annotated, Annotations, class_mask
 from fastaug.files.catalog import Catalog, part_of, split_of
 from fastaug.iterators.files import FileIterator, checked_options
 from fastaug.keras_settings import say
 from fastaug.settings import Settings
+from fastaug.targets.points import pairs_of_names
 
-TARGETS = ("boxes", "masks")
+TARGETS = ("boxes", "masks", "keypoints")
 
 
 class AnnotatedIterator(FileIterator):
@@ -28,8 +30,8 @@ class AnnotatedIterator(FileIterator):
     image_data_generator
         The generator whose options are followed.
     targets
-        What follows the pictures: "boxes", "masks" (0 where nothing is, else class number + 1), or
-        both.
+        What follows the pictures: "boxes", "masks" (0 where nothing is, else class number + 1),
+        "keypoints" (n, boxes, points, 3), or several.
     augment
         False gives images as they are: brought to their size and standardised, no more.
     target_size, color_mode, batch_size, shuffle, seed, data_format, subset, interpolation, \
@@ -40,6 +42,10 @@ keep_aspect_ratio, dtype
     ----------
     class_indices
         Class names and their numbers.
+    keypoint_names
+        Names of the keypoints, if the file has any.
+    skeleton
+        Pairs of numbers of keypoints, from 0, between which the file has lines.
     """
 
     def __init__(
@@ -77,8 +83,8 @@ keep_aspect_ratio, dtype
             dtype=image_data_generator.dtype,
         )
         self.split = split_of(subset, image_data_generator._validation_split)
-        self.annotations = Annotations(
-            part_of(list(annotations.images), self.split), annotations.class_names
+        self.annotations = replace(
+            annotations, images=part_of(list(annotations.images), self.split)
         )
         images = self.annotations.images
         objects = sum(len(image.labels) for image in images)
@@ -87,32 +93,44 @@ keep_aspect_ratio, dtype
             f"{len(annotations.class_names)} classes."
         )
         indices = {name: number for number, name in enumerate(annotations.class_names)}
-        with_boxes = "boxes" in targets
-        catalog = Catalog("", [image.path for image in images], indices, None)
+        points = annotations.keypoints
+        self.keypoint_names, self.skeleton = list(points.names), list(points.skeleton)
+        with_points = "keypoints" in targets
+        boxed = with_points or "boxes" in targets
+        paths = [image.path for image in images]
+        catalog = Catalog("", paths, indices, None)
         super().__init__(
             catalog,
             image_data_generator,
             options,
             augment=augment,
-            boxes=[self._plain_boxes(image) for image in images] if with_boxes else None,
-            labels=[self._plain_labels(image) for image in images] if with_boxes else None,
-            box_format="xyxy" if with_boxes else None,
+            boxes=[_plain(image, image.boxes) for image in images] if boxed else None,
+            labels=[_plain(image, image.labels) for image in images] if boxed else None,
+            box_format="xyxy" if boxed else None,
+            keypoints=[
+                np.reshape(_plain(image, image.keypoints), (-1, points.count, 3)).astype(float)
+                for image in images
+            ]
+            if with_points
+            else None,
+            flip_pairs=pairs_of_names(points.names),
+            with_boxes="boxes" in targets,
             drawn_masks=self._draw_mask if "masks" in targets else None,
             sizes=[image.size for image in images],
         )
         self.class_indices, self.num_classes = indices, len(annotations.class_names)
-
-    def _plain_labels(self, image: Any) -> list[int]:
-        """Return the labels of what is no crowd."""
-        return [label for label, crowd in zip(image.labels, image.crowds, strict=True) if not crowd]
-
-    def _plain_boxes(self, image: Any) -> list[list[float]]:
-        """Return the boxes of what is no crowd."""
-        return [box for box, crowd in zip(image.boxes, image.crowds, strict=True) if not crowd]
+        for row, image in enumerate(images):
+            if image.error is not None:
+                self._substitutes.add(image.error, np.array([row]), paths.__getitem__)
 
     def _draw_mask(self, row: int, size: tuple[int, int]) -> NDArray[np.uint8]:
         """Return the mask of a picture as it lies in its file."""
         return class_mask(self.annotations.images[row], size)
+
+
+def _plain(image: Annotated, values: list[Any]) -> list[Any]:
+    """Return what an image's objects have, without crowds."""
+    return [value for value, crowd in zip(values, image.crowds, strict=True) if not crowd]
 
 
 def _checked_targets(targets: Any, annotations: Annotations) -> tuple[str, ...]:
@@ -122,6 +140,10 @@ def _checked_targets(targets: Any, annotations: Annotations) -> tuple[str, ...]:
         raise ValueError(f"targets={targets!r} must be some of {listed(TARGETS)}")
     for name in names:
         check_one_of("targets", name, TARGETS)
+    if "keypoints" in names and not annotations.keypoints.count:
+        raise ValueError(
+            f"targets={targets!r}: these annotations have no keypoints; those of COCO have them"
+        )
     if "masks" in names:
         objects = [segment for image in annotations.images for segment in image.segments]
         if objects and not any(objects):

@@ -135,7 +135,7 @@ class FileIterator(BatchIterator):
             saver=options.saver,
         )
         followers = None
-        if any(value is not None for value in targets.values()):
+        if any(targets.get(name) is not None for name in ("masks", "drawn_masks", "boxes")):
             followers = FileFollowers(
                 self._settings,
                 self._filepaths,

@@ -19,7 +19,7 @@ from fastaug.files.target import NUMBERS, Target
 from fastaug.pixels.layout import Array
 from fastaug.settings import Settings
 from fastaug.sources.opening import open_source
-from fastaug.targets.boxes import BoxBatch, clipped, read_boxes
+from fastaug.targets.boxes import BoxBatch, clipped, read_boxes, together
 from fastaug.targets.following import Targets, read_targets, write_targets
 from fastaug.transforms.geometry import Size
 
@@ -75,18 +75,13 @@ class ArrayFollowers:
     def boxes_of(self, rows: NDArray[np.intp]) -> BoxBatch | None:
         """Return their boxes alone."""
         boxes = self._targets.boxes
-        return None if boxes is None else of_rows(boxes, rows)
+        return None if boxes is None else boxes.of_rows(rows)
 
     def rest(self) -> None:
         """Do nothing: the targets are the user's."""
 
     def close(self) -> None:
         """Do nothing."""
-
-
-def of_rows(boxes: BoxBatch, rows: NDArray[np.intp]) -> BoxBatch:
-    """Return the boxes of some images."""
-    return BoxBatch(boxes.boxes[rows], boxes.labels[rows], boxes.valid[rows])
 
 
 def given_out(settings: Settings, targets: Targets, size: Size, labels: Any) -> Any:
@@ -122,6 +117,12 @@ class FileFollowers:
         Of each picture as it lies in its file; or None.
     box_format
         Of the boxes; None: the generator's.
+    keypoints
+        Of what is in each picture's boxes, (m, k, 3) as it lies in its file; or None.
+    flip_pairs
+        Points that change places by their names, where the generator says nothing.
+    with_boxes
+        Whether boxes are given out, or are there for their keypoints' sake alone.
     sizes
         (height, width) that boxes and drawn masks are of, or None where only the file knows.
     """
@@ -140,6 +141,9 @@ class FileFollowers:
         boxes: Sequence[Any] | None = None,
         labels: Sequence[Any] | None = None,
         box_format: str | None = None,
+        keypoints: Sequence[NDArray[np.float64]] | None = None,
+        flip_pairs: tuple[tuple[int, int], ...] = (),
+        with_boxes: bool = True,
         sizes: Sequence[Size | None] | None = None,
     ) -> None:
         self._box_format = box_format
@@ -147,6 +151,7 @@ class FileFollowers:
         self._filepaths = FilePaths(filepaths)
         self._masks, self._data_format, self._stats = masks, data_format, stats
         self._drawn_masks, self._boxes, self._labels = drawn_masks, boxes, labels
+        self._keypoints, self._pairs, self._with_boxes = keypoints, flip_pairs, with_boxes
         self._said_sizes = sizes
         self._sizes: dict[int, Size] = {}
         self._compared: set[int] = set()  # rows whose masks have their pictures' sizes
@@ -171,7 +176,14 @@ class FileFollowers:
             masks = self._read_masks(rows)
         elif self._drawn_masks is not None:
             masks = self._draw_masks(rows)
-        return Targets(masks, boxes=self.boxes_of(rows), labelled_boxes=self._labels is not None)
+        return Targets(
+            masks,
+            boxes=self.boxes_of(rows),
+            labelled_boxes=self._labels is not None,
+            point_columns=3,
+            pairs=self._pairs,
+            with_boxes=self._with_boxes,
+        )
 
     def boxes_of(self, rows: NDArray[np.intp]) -> BoxBatch | None:
         """Return their boxes alone."""
@@ -243,16 +255,16 @@ class FileFollowers:
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{self._filepaths[row]}: {error}") from None
             left, top, right, bottom = crop_of(size[1], size[0], target)
-            scale = np.array([target.width / (right - left), target.height / (bottom - top)] * 2)
-            moved = (part.boxes - np.array([left, top] * 2)) * scale
-            parts.append(clipped(replace(part, boxes=moved), (target.height, target.width), rules))
-        room = max((part.valid.shape[1] for part in parts), default=0)
-        padded = [part.packed(room) for part in parts]
-        return BoxBatch(
-            np.concatenate([part.boxes for part in padded]),
-            np.concatenate([part.labels.astype(self._label_dtype) for part in padded]),
-            np.concatenate([part.valid for part in padded]),
-        )
+            begin = np.array([left, top])
+            scale = np.array([target.width / (right - left), target.height / (bottom - top)])
+            moved = (part.boxes - np.tile(begin, 2)) * np.tile(scale, 2)
+            part = replace(part, boxes=moved, labels=part.labels.astype(self._label_dtype))
+            if self._keypoints is not None:
+                points = self._keypoints[row][np.newaxis].copy()
+                points[..., :2] = (points[..., :2] + 0.5 - begin) * scale - 0.5  # of centres
+                part = replace(part, points=points)
+            parts.append(clipped(part, (target.height, target.width), rules))
+        return together(parts)
 
     def _size_of(self, row: int) -> Size:
         """Return (height, width) of a picture as it is decoded, before it is resized."""

@@ -34,15 +34,22 @@ def with_targets(
     if targets.boxes is not None:
         boxes = targets.boxes
         for box, label, valid in zip(boxes.boxes[i], boxes.labels[i], boxes.valid[i], strict=True):
-            if valid:
+            if valid and targets.with_boxes:
                 _draw_box(drawing, box, int(label) if targets.labelled_boxes else 0, names)
+        if boxes.points is not None:
+            for points in boxes.points[i][boxes.valid[i]]:
+                _draw_points(drawing, points)
     if targets.points is not None:
-        for number, (x, y, visible) in enumerate(targets.points[i]):
-            if visible > 0:
-                spot = x - _POINT, y - _POINT, x + _POINT, y + _POINT
-                drawing.ellipse(spot, fill=colour_of(number))
-                drawing.text((x + _POINT + 1, y - _POINT), str(number), fill=colour_of(number))
+        _draw_points(drawing, targets.points[i])
     return np.asarray(image)
+
+
+def _draw_points(drawing: Any, points: Any) -> None:
+    for number, (x, y, visible) in enumerate(points):
+        if visible > 0:
+            spot = x - _POINT, y - _POINT, x + _POINT, y + _POINT
+            drawing.ellipse(spot, fill=colour_of(number))
+            drawing.text((x + _POINT + 1, y - _POINT), str(number), fill=colour_of(number))
 
 
 def _classes(mask: Any, data_format: str) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ outer corner of the first pixel, so that a whole picture is (0, 0, width, height
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -96,11 +96,16 @@ class BoxRules:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoxBatch:
-    """Boxes of n images: (n, k, 4) xyxy in pixels, their labels (n, k), and which there are."""
+    """Boxes of n images: (n, k, 4) xyxy in pixels, their labels (n, k), and which there are.
+
+    `points` are the keypoints of what is in the boxes, (n, k, points, 3) of x, y, visibility, if
+    they have any: they go where their boxes go, and are dropped with them.
+    """
 
     boxes: Boxes
     labels: NDArray[Any]
     valid: NDArray[np.bool_]
+    points: NDArray[np.float64] | None = None
 
     @property
     def there(self) -> Boxes:
@@ -109,7 +114,12 @@ class BoxBatch:
 
     def without(self, kept: NDArray[np.bool_] | None) -> BoxBatch:
         """Return the same without boxes that a transform dropped; None: it dropped none."""
-        return self if kept is None else BoxBatch(self.boxes, self.labels, self.valid & kept)
+        return self if kept is None else replace(self, valid=self.valid & kept)
+
+    def of_rows(self, rows: NDArray[np.intp]) -> BoxBatch:
+        """Return those of some images."""
+        points = None if self.points is None else self.points[rows]
+        return BoxBatch(self.boxes[rows], self.labels[rows], self.valid[rows], points)
 
     def packed(self, room: int) -> BoxBatch:
         """Return the same with those that there are in front, in `room` places."""
@@ -121,15 +131,15 @@ class BoxBatch:
                 f"max_boxes={room}: an image of this batch has {most} boxes; give more room, or "
                 "drop small ones with min_area or min_visibility"
             )
-        boxes = np.take_along_axis(self.boxes, order[..., np.newaxis], axis=1)
-        labels = np.take_along_axis(self.labels, order, axis=1)
+        images = np.arange(len(valid))[:, np.newaxis]
         missing = max(0, room - valid.shape[1])
-        pad = ((0, 0), (0, missing))
-        return BoxBatch(
-            np.pad(boxes, (*pad, (0, 0)))[:, :room],
-            np.pad(labels, pad)[:, :room],
-            np.pad(valid, pad)[:, :room],
-        )
+
+        def placed(values: NDArray[Any]) -> NDArray[Any]:
+            pad = ((0, 0), (0, missing), *[(0, 0)] * (values.ndim - 2))
+            return np.pad(values[images, order], pad)[:, :room]
+
+        points = None if self.points is None else placed(self.points)
+        return BoxBatch(placed(self.boxes), placed(self.labels), placed(self.valid), points)
 
 
 def read_boxes(boxes: Any, labels: Any, count: int, size: Size, rules: BoxRules) -> BoxBatch:
@@ -237,7 +247,7 @@ def move_boxes(batch: BoxBatch, pull: Pull, rules: BoxRules) -> BoxBatch:
     moved = boxes_after(batch.boxes, pull)
     lost = np.asarray(np.isnan(moved).any(axis=-1))
     moved = np.where(lost[..., np.newaxis], 0.0, moved)
-    return clipped(BoxBatch(moved, batch.labels, batch.valid & ~lost), pull.size, rules)
+    return clipped(replace(batch, boxes=moved, valid=batch.valid & ~lost), pull.size, rules)
 
 
 def clipped(batch: BoxBatch, size: Size, rules: BoxRules) -> BoxBatch:
@@ -248,7 +258,7 @@ def clipped(batch: BoxBatch, size: Size, rules: BoxRules) -> BoxBatch:
     kept = (left > 0) & (left >= rules.min_area)
     kept &= left >= rules.min_visibility * area * (1 - 1e-9)
     valid = batch.valid & kept
-    return BoxBatch(np.where(valid[..., np.newaxis], inside, 0.0), batch.labels, valid)
+    return replace(batch, boxes=np.where(valid[..., np.newaxis], inside, 0.0), valid=valid)
 
 
 def _areas(boxes: Boxes) -> NDArray[np.float64]:
@@ -282,6 +292,19 @@ def mix_boxes(batch: BoxBatch, partners: Partners, rules: BoxRules) -> BoxBatch:
     return _joined(parts)
 
 
+def together(parts: Sequence[BoxBatch]) -> BoxBatch:
+    """Return the boxes of some images and of others as one batch, padded."""
+    room = max((part.valid.shape[1] for part in parts), default=0)
+    padded = [part.packed(room) for part in parts]
+    points = [part.points for part in padded if part.points is not None]
+    return BoxBatch(
+        np.concatenate([part.boxes for part in padded]),
+        np.concatenate([part.labels for part in padded]),
+        np.concatenate([part.valid for part in padded]),
+        np.concatenate(points) if points else None,
+    )
+
+
 def _joined(parts: Sequence[BoxBatch]) -> BoxBatch:
     return BoxBatch(
         np.concatenate([part.boxes for part in parts], axis=1),
@@ -291,13 +314,12 @@ def _joined(parts: Sequence[BoxBatch]) -> BoxBatch:
 
 
 def write_boxes(
-    batch: BoxBatch, size: Size, rules: BoxRules, *, labelled: bool, room: int
+    batch: BoxBatch, size: Size, rules: BoxRules, *, labelled: bool
 ) -> dict[str, NDArray[Any]]:
-    """Return {"boxes", "labels"} as Keras' layers take them, padded with -1.
+    """Return {"boxes", "labels"} of a packed batch as Keras' layers take them, padded with -1.
 
     Boxes are (n, room, 4) float32 in the format of the rules; labels (n, room), as they came.
     """
-    batch = batch.packed(rules.max_boxes or room)
     boxes = from_xyxy(batch.boxes, rules.box_format, size)
     out = {"boxes": np.where(batch.valid[..., np.newaxis], boxes, -1).astype(np.float32)}
     if labelled:

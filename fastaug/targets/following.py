@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,14 @@ from fastaug.pixels.layout import Array
 from fastaug.pixels.mixing import blended_labels
 from fastaug.targets.boxes import BoxBatch, BoxRules, mix_boxes, move_boxes, read_boxes, write_boxes
 from fastaug.targets.masks import mix_masks, move_masks, read_masks
-from fastaug.targets.points import check_pairs, move_points, read_points, write_points
+from fastaug.targets.points import (
+    are_of_objects,
+    check_pairs,
+    move_points,
+    read_object_points,
+    read_points,
+    write_points,
+)
 from fastaug.transforms.base import Partners
 from fastaug.transforms.geometry import Size
 from fastaug.transforms.policy import Drawn
@@ -35,13 +42,14 @@ class TargetRules:
     erase_masks
         Whether holes that transforms erase in images become `mask_fill` in their masks.
     flip_pairs
-        Points that change places where an image is mirrored.
+        Points that change places where an image is mirrored; None: those that the targets' own
+        names tell.
     """
 
     boxes: BoxRules = field(default_factory=BoxRules)
     mask_fill: float = 0
     erase_masks: bool = False
-    flip_pairs: tuple[tuple[int, int], ...] = ()
+    flip_pairs: tuple[tuple[int, int], ...] | None = None
 
     def __post_init__(self) -> None:
         check_number("mask_fill", self.mask_fill)
@@ -51,7 +59,11 @@ class TargetRules:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Targets:
-    """Targets of n images, checked; None where there are none."""
+    """Targets of n images, checked; None where there are none.
+
+    Keypoints of objects are in `boxes`; `with_boxes` False gives out them alone.  `pairs` are the
+    points that change places by their names.
+    """
 
     masks: Array | None = None
     flat_masks: bool = False  # they came without channels
@@ -59,6 +71,8 @@ class Targets:
     labelled_boxes: bool = False
     points: NDArray[np.float64] | None = None
     point_columns: int = 2
+    pairs: tuple[tuple[int, int], ...] = ()
+    with_boxes: bool = True
     labels: NDArray[Any] | None = None
     weights: NDArray[Any] | None = None
 
@@ -90,15 +104,21 @@ def read_targets(
     has_labels = box_labels is not None or (isinstance(boxes, Mapping) and "labels" in boxes)
     if found is not None and not has_labels:
         _check_not_of_boxes(labels, found)
+    points, columns = None, 2
+    if keypoints is not None and found is not None and are_of_objects(keypoints):
+        of_boxes, columns = read_object_points(keypoints, found.valid)
+        found = replace(found, points=of_boxes)
+    elif keypoints is not None:
+        points, columns = read_points(keypoints, count), np.shape(keypoints)[-1]
     return Targets(
         read,
         read is not None and np.ndim(masks) == 3,
         found,
         has_labels,
-        None if keypoints is None else read_points(keypoints, count),
-        np.shape(keypoints)[-1] if keypoints is not None else 2,
-        _of_images("labels", labels, count),
-        _of_images("sample_weights", sample_weights, count),
+        points,
+        columns,
+        labels=_of_images("labels", labels, count),
+        weights=_of_images("sample_weights", sample_weights, count),
     )
 
 
@@ -146,6 +166,7 @@ def follow(
         For targets that can't follow a mix: integer labels, masks that would be blended, points.
     """
     pull, masks, boxes, points = drawn.pull, targets.masks, targets.boxes, targets.points
+    pairs = targets.pairs if rules.flip_pairs is None else rules.flip_pairs
     if masks is not None:
         rows = np.arange(len(masks))
         masks = move_masks(
@@ -161,28 +182,23 @@ def follow(
             _erase(masks, drawn, rules.mask_fill, data_format)
     if boxes is not None:
         boxes = move_boxes(boxes.without(drawn.kept_boxes), pull, rules.boxes)
+        if boxes.points is not None:
+            boxes = replace(boxes, points=move_points(boxes.points, pull, pairs))
     if points is not None:
-        points = move_points(points, pull, rules.flip_pairs)
+        points = move_points(points, pull, pairs)
     labels, weights = targets.labels, targets.weights
     for partners in drawn.partners:
-        if points is not None:
-            raise ValueError("keypoints can't follow a mix of images: take the mix out of the list")
+        if points is not None or (boxes is not None and boxes.points is not None):
+            raise ValueError(
+                f"keypoints can't follow a mix of images: take {partners.name} out of the list"
+            )
         if masks is not None:
             masks = mix_masks(masks, partners, data_format)
         if boxes is not None:
             boxes = mix_boxes(_uncut(boxes, partners), partners, rules.boxes)
         labels = mix_labels(labels, partners)
         weights = None if weights is None else blended_labels(weights, partners)
-    return Targets(
-        masks,
-        targets.flat_masks,
-        boxes,
-        targets.labelled_boxes,
-        points,
-        targets.point_columns,
-        labels,
-        weights,
-    )
+    return replace(targets, masks=masks, boxes=boxes, points=points, labels=labels, weights=weights)
 
 
 def _uncut(boxes: BoxBatch, partners: Partners) -> BoxBatch:
@@ -234,10 +250,14 @@ def write_targets(targets: Targets, size: Size, rules: TargetRules) -> dict[str,
             masks.reshape(len(masks), *size) if targets.flat_masks else masks
         )
     if targets.boxes is not None:
-        room = targets.boxes.valid.shape[1]
-        out["bounding_boxes"] = write_boxes(
-            targets.boxes, size, rules.boxes, labelled=targets.labelled_boxes, room=room
-        )
+        boxes = targets.boxes.packed(rules.boxes.max_boxes or targets.boxes.valid.shape[1])
+        if targets.with_boxes:
+            out["bounding_boxes"] = write_boxes(
+                boxes, size, rules.boxes, labelled=targets.labelled_boxes
+            )
+        if boxes.points is not None:
+            points = np.where(boxes.valid[..., np.newaxis, np.newaxis], boxes.points, (-1, -1, 0))
+            out |= write_points(points, targets.point_columns)
     if targets.points is not None:
         out |= write_points(targets.points, targets.point_columns)
     if targets.labels is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import numpy as np
 import pytest
 from conftest import make_images
 from numpy.testing import assert_array_equal
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from fastaug import DecodeError, Generator
 from fastaug.files.annotations.base import CROWD, Annotated, class_mask, size_of_file
 from fastaug.files.annotations.coco import read_coco
+from fastaug.files.annotations.polygons import fill_polygon
 from fastaug.files.annotations.voc import read_voc
 from fastaug.files.annotations.yolo import read_yolo
 from fastaug.files.masks import check_sizes, mask_paths
@@ -84,12 +86,24 @@ def coco(tmp_path) -> Coco:
     return Coco(tmp_path)
 
 
-def drawn(value: int, *polygons: list[float]) -> np.ndarray:
-    """A mask as Pillow draws it."""
-    picture = Image.new("L", SIZE[::-1])
-    for polygon in polygons:
-        ImageDraw.Draw(picture).polygon(list(map(float, polygon)), fill=value)
-    return np.array(picture)
+def lies_inside(x: Fraction, y: Fraction, polygon: list[float]) -> bool:
+    """Tell whether a point lies in a polygon: whether an odd number of edges is on its left."""
+    inside = False
+    corners = [(Fraction(a), Fraction(b)) for a, b in zip(polygon[::2], polygon[1::2], strict=True)]
+    for (x1, y1), (x2, y2) in zip(corners, corners[1:] + corners[:1], strict=True):
+        if (y1 <= y) != (y2 <= y) and x1 + (y - y1) * (x2 - x1) / (y2 - y1) <= x:
+            inside = not inside
+    return inside
+
+
+def drawn(value: int, *polygons: list[float], size: tuple[int, int] = SIZE) -> np.ndarray:
+    """The mask of the pixels whose centres lie in one of the polygons: slow, exact, obvious."""
+    half = Fraction(1, 2)
+    mask = np.zeros(size, np.uint8)
+    for row, col in np.ndindex(size):
+        if any(lies_inside(col + half, row + half, polygon) for polygon in polygons):
+            mask[row, col] = value
+    return mask
 
 
 def runs_of(mask: np.ndarray) -> list[int]:
@@ -184,11 +198,75 @@ def test_coco_file_with_a_mark_of_its_encoding_is_read(coco):
     assert len(read_coco(coco.path, coco.root)) == 2
 
 
-def test_polygons_are_drawn_as_pillow_draws_them(coco):
-    polygons = [[2.5, 3.2, 12.7, 3.9, 11.1, 14.6, 4, 12], [20, 2, 28, 5, 22, 18.5]]
+# By name: polygons of one object.
+POLYGONS: dict[str, list[list[float]]] = {
+    "two": [[2.5, 3.2, 12.7, 3.9, 11.1, 14.6, 4, 12], [20, 2, 28, 5, 22, 18.5]],
+    "two that overlap": [[2, 2, 15, 2, 15, 15, 2, 15], [10, 5, 25, 5, 25, 18, 10, 18]],
+    "concave": [[3, 2, 27, 2, 27, 18, 20, 18, 20, 6, 10, 6, 10, 18, 3, 18]],
+    "crossing itself": [[2, 2, 28, 18, 28, 2, 2, 18]],
+    "twice around": [[5, 5, 20, 5, 20, 15, 5, 15, 5, 5, 10, 8, 15, 8, 15, 12, 10, 12, 10, 8]],
+    "partly outside": [[-8.5, 4, 12, -7, 40, 9.25, 14, 33]],
+    "all around": [[-5, -5, 99, -5, 99, 99, -5, 99]],
+    "outside": [[-5, -5, -1, -5, -1, 30], [31, 2, 40, 2, 35, 9], [2, 21, 9, 21, 5, 30]],
+    "thin": [[1, 1, 29, 18, 29, 18.5, 1, 1.5]],
+    "between centres": [[3.6, 3.6, 4.4, 3.6, 4.4, 12.4, 3.6, 12.4]],
+    "through centres": [[2.5, 2.5, 12.5, 2.5, 12.5, 12.5], [20, 2, 28, 10, 20, 18, 12, 10]],
+    "a line": [[2, 2, 20, 10, 2, 2]],
+    "a point": [[4.5, 4.5] * 4],
+    "backwards": [[5, 15, 20, 15, 20, 5, 5, 5]],
+    "closed": [[5, 5, 20, 5, 20, 15, 5, 15, 5, 5]],
+}
+
+
+@pytest.mark.parametrize("name", POLYGONS)
+def test_pixels_of_a_polygon_are_those_whose_centres_lie_inside(coco, name):
+    polygons = POLYGONS[name]
     mask = coco.mask(an_object(category=7, segmentation=polygons))
     assert_array_equal(mask, drawn(2, *polygons))
-    assert mask.any()
+    empty = name in ("outside", "between centres", "a line", "a point")
+    assert mask.any() == (not empty)
+
+
+@pytest.mark.parametrize("size", [(13, 8), (5, 21), (1, 9)])
+@pytest.mark.parametrize("grid", [None, 1, 2], ids=["any", "whole", "halves"])
+def test_random_polygons_are_filled_like_the_slow_way(size, grid):
+    rng = np.random.default_rng(size[0])
+    for _ in range(20):
+        corners = rng.uniform(-3, np.array(size[::-1]) + 3, (rng.integers(3, 9), 2))
+        polygon = (corners if grid is None else np.round(corners * grid) / grid).ravel().tolist()
+        mask = np.zeros(size, np.uint8)
+        fill_polygon(mask, polygon, 7)
+        assert_array_equal(mask, drawn(7, polygon, size=size))
+
+
+def test_polygons_that_share_an_edge_have_no_pixel_in_common_and_leave_none():
+    rng = np.random.default_rng(3)
+    for _ in range(30):
+        middle = rng.uniform(0, 16, 2).round(rng.integers(0, 3)).tolist()
+        corners = [[0, 0], [30, 0], [30, 20], [0, 20]]
+        covered = np.zeros(SIZE, int)
+        for place, corner in enumerate(corners):
+            part = np.zeros(SIZE, np.uint8)
+            fill_polygon(part, [*corner, *corners[(place + 1) % 4], *middle], 1)
+            covered += part
+        assert (covered == 1).all()
+
+
+def test_polygon_along_the_edges_of_pixels_has_those_pixels(coco):
+    mask = coco.mask(an_object(segmentation=[SQUARE]))
+    expected = np.zeros(SIZE, np.uint8)
+    expected[3:9, 2:12] = 1  # as its box
+    assert_array_equal(mask, expected)
+
+
+def test_masks_are_those_of_pycocotools_but_for_pixels_on_the_outline(coco):
+    """Of its 2.0.11, `merge(frPyObjects(polygons, 20, 30))`."""
+    polygons = [[2.5, 3.25, 12.75, 4, 11, 14.5, 4, 12], [20, 2, 28, 5, 22, 18.5]]
+    text = "o16>3M1O01O01O0000N2J`42eK7H3MN3M2N2M4MU1"
+    theirs = coco.mask(an_object(segmentation={"counts": text, "size": list(SIZE)}))
+    ours = coco.mask(an_object(segmentation=polygons))
+    assert theirs.sum() == 146
+    assert (ours != theirs).sum() <= 5
 
 
 def test_one_polygon_may_come_without_a_list_around_it(coco):
@@ -235,6 +313,9 @@ def test_crowds_are_in_the_mask_but_get_no_box(coco):
     assert CROWD in targets["segmentation_masks"][0]
 
 
+NAN, INFINITE = float("nan"), float("inf")
+
+
 def flow_of(coco: Coco, **options: Any):
     generator = Generator(workers=0, read_ahead=0)
     return generator.flow_from_coco(
@@ -242,9 +323,119 @@ def flow_of(coco: Coco, **options: Any):
     )
 
 
+# --- Keypoints ------------------------------------------------------------------------------------
+
+NAMES = ["nose", "left_eye", "right_eye"]
+FACE = [12.5, 4, 2, 8, 9, 1, 0, 0, 0]
+
+
+@pytest.fixture
+def faces(coco) -> Coco:
+    """Persons have a face, dogs have none."""
+    coco.content["categories"] = [
+        {"id": 7, "name": "dog"},
+        {"id": 3, "name": "person", "keypoints": NAMES, "skeleton": [[1, 2], [1, 3]]},
+    ]
+    return coco
+
+
+def test_keypoints_are_those_of_their_objects(faces):
+    read = faces.read(
+        an_object(1, keypoints=FACE, num_keypoints=2),
+        an_object(2, category=7),
+        an_object(3, image=2, keypoints=[0] * 9, num_keypoints=0),
+        an_object(4, image=2, num_keypoints=0),
+        an_object(5, image=2, iscrowd=1, segmentation=runs(noise())),
+        keypoints=True,
+    )
+    assert read.images[0].keypoints == [FACE, [0] * 9]
+    assert read.images[1].keypoints == [[0] * 9] * 3
+    assert read.keypoints.count == 3
+    assert read.keypoints.names == tuple(NAMES)
+    assert read.keypoints.skeleton == ((0, 1), (0, 2))
+
+
+def test_keypoints_need_no_names(coco):
+    read = coco.read(an_object(1, keypoints=FACE), an_object(2, category=7), keypoints=True)
+    assert read.images[0].keypoints == [FACE, [0] * 9]
+    assert read.keypoints.names == read.keypoints.skeleton == ()
+
+
+def test_keypoints_are_not_looked_at_where_they_are_not_wanted(faces):
+    read = faces.read(an_object(keypoints="none"))
+    assert read.images[0].keypoints == []
+    assert not read.keypoints.count
+
+
+def test_keypoints_of_a_box_that_is_left_out_are_left_out(faces):
+    bad = an_object(1, bbox=[5, 5, 0, 4], keypoints=[1] * 9)
+    read = faces.read(bad, an_object(2, keypoints=FACE), keypoints=True, on_bad_box="skip")
+    assert read.images[0].keypoints == [FACE]
+
+
+def test_keypoints_of_categories_that_nothing_belongs_to_do_not_matter(faces):
+    faces.content["categories"].append({"id": 9, "name": "hand", "keypoints": ["thumb"]})
+    assert faces.read(an_object(keypoints=FACE), keypoints=True).keypoints.count == 3
+    assert_told(
+        faces.refuse(
+            an_object(1, keypoints=FACE),
+            an_object(2, category=9, keypoints=[1] * 3),
+            keypoints=True,
+        ),
+        "different keypoints",
+        "'person' has 3 (nose, left_eye, right_eye)",
+        "'hand' has 1 (thumb)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        (None, ("no 'keypoints'", "has 3", "'num_keypoints' 0")),
+        ([], ("no 'keypoints'",)),
+        (FACE[:-1], ("must be 9 numbers", "each of 3", "found 8 numbers")),
+        (FACE + FACE[:3], ("must be 9 numbers", "found 12 numbers")),
+        ({"nose": 1}, ("must be 9 numbers", "{'nose': 1}")),
+        ("12345", ("must be 9 numbers", "'12345'")),
+        ([*FACE[:3], NAN, 9, 1, 0, 0, 0], ("keypoint 1 is [nan, 9, 1]",)),
+        ([*FACE[:3], "8", 9, 1, 0, 0, 0], ("keypoint 1 is ['8', 9, 1]",)),
+        ([*FACE[:3], 8, 9, 3, 0, 0, 0], ("keypoint 1 is [8, 9, 3]", "0, 1 or 2")),
+        ([*FACE[:3], 8, 9, 0.7, 0, 0, 0], ("keypoint 1", "0, 1 or 2")),
+        ([FACE[:3], FACE[3:6], FACE[6:]], ("must be 9 numbers", "found 3 numbers")),
+    ],
+    ids=str,
+)
+def test_bad_keypoints_are_named_with_their_annotation(faces, points, words):
+    bad = an_object(52, keypoints=points)
+    error = faces.refuse(an_object(51, keypoints=FACE), bad, keypoints=True)
+    assert_told(error, faces.path, "annotation 52", "1.png", *words)
+
+
+def test_annotations_without_any_keypoints_are_named(coco, yolo):
+    assert_told(coco.refuse(an_object(), keypoints=True), coco.path, "no keypoints", "2 categories")
+    yolo.write("0 0.5 0.5 1 1")
+    with pytest.raises(ValueError, match="targets='keypoints'.*have no keypoints"):
+        Generator().flow_from_yolo(yolo.images, targets="keypoints")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"keypoints": "nose"}, ("keypoints of category 'person'", "list of names", "'nose'")),
+        ({"keypoints": [1, 2, 3]}, ("list of names",)),
+        ({"skeleton": [[1, 4]]}, ("skeleton of category 'person'", "from 1 to 3", "[1, 4]")),
+        ({"skeleton": [[0, 1]]}, ("skeleton", "[0, 1]")),
+        ({"skeleton": 5}, ("skeleton", "5")),
+    ],
+    ids=str,
+)
+def test_bad_declarations_of_keypoints_are_named(faces, change, words):
+    faces.content["categories"][1] |= change
+    assert_told(faces.refuse(an_object(keypoints=FACE), keypoints=True), faces.path, *words)
+
+
 # --- Bad boxes ------------------------------------------------------------------------------------
 
-NAN, INFINITE = float("nan"), float("inf")
 BAD_BOXES = [
     ([5, 5, 0, 4], "not beyond the other"),
     ([5, 5, 4, 0], "not beyond the other"),

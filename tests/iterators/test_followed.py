@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from fastaug import DecodeError, Generator, transforms
+from fastaug.files.annotations.polygons import fill_polygon
 from fastaug.targets.boxes import FORMATS
 
 COUNT, TARGET = 7, (16, 24)
@@ -322,11 +324,9 @@ def test_drawn_masks_move_with_the_picture(tmp_path):
         ],
     }  # fmt: skip
     (tmp_path / "coco.json").write_text(json.dumps(content))
-    from PIL import ImageDraw
-
-    picture = Image.new("L", (30, 20))
-    ImageDraw.Draw(picture).polygon(polygon, fill=1)
-    picture.save(tmp_path / "a.png")
+    picture = np.zeros((20, 30), np.uint8)
+    fill_polygon(picture, polygon, 1)
+    Image.fromarray(picture).save(tmp_path / "a.png")
     flow = here(**GEOMETRY).flow_from_coco(
         tmp_path / "coco.json", tmp_path, targets="masks", target_size=(17, 23), seed=4
     )
@@ -648,7 +648,8 @@ def test_one_target_is_given_out_alone(data):
         (None, "targets=None must be some of"),
         (5, "targets=5 must be some of"),
         ("mask", "targets='mask' is not one of 'boxes', 'masks'"),
-        (("boxes", "keypoints"), "targets='keypoints' is not one of"),
+        (("boxes", "points"), "targets='points' is not one of"),
+        (("boxes", "keypoints"), "coco.json has no keypoints: none of its 2 categories"),
     ],
 )
 def test_unknown_targets_list_the_known(data, targets, words):
@@ -925,6 +926,94 @@ def test_broken_masks_and_pictures_can_be_skipped(data, tmp_path, workers):
     assert [len(masks) for _, masks in got] == [3, 3, 1]
     for images, masks in got:
         assert_array_equal(images[..., :1], masks)
+
+
+def damaged(data: Data, root: Path, **change: bytes | None) -> Data:
+    """A copy of all data in which some pictures have other bytes, or none and are not there."""
+    shutil.copytree(data.root, root, dirs_exist_ok=True)
+    for name, content in change.items():
+        path = root / "images" / "a" / f"{name.removeprefix('of_')}.png"
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+    return Data(root, data.masks)
+
+
+def half_of(path: Path) -> bytes:
+    """A picture whose header can be read, and its pixels can't."""
+    return path.read_bytes()[: path.stat().st_size // 2]
+
+
+ANNOTATED = ["coco", "yolo", "voc"]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("kind", ANNOTATED)
+def test_pictures_of_annotations_that_cannot_be_read_are_skipped(data, tmp_path, kind, workers):
+    half = half_of(data.images / "a" / "4.png")
+    change = {"of_2": b"no picture", "of_4": half} | ({} if kind == "yolo" else {"of_5": None})
+    broken = damaged(data, tmp_path, **change)
+    options = {"shuffle": False, "batch_size": COUNT, "targets": "boxes"}
+    generator = here(on_error="skip", workers=workers, max_boxes=3)
+    flow = MAKERS[kind](generator, broken, **options)
+    with pytest.warns(RuntimeWarning, match=f"{len(change)} samples of this epoch can't be read"):
+        ((_, targets),) = batches(flow)
+    assert {Path(path).stem for path, _ in flow.errors} == {name[-1] for name in change}
+    whole = MAKERS[kind](here(max_boxes=3), data, **options)
+    _, expected = batches(whole)[0]
+    kept = [row for row in range(COUNT) if f"of_{row}" not in change]
+    for name in ("boxes", "labels"):
+        assert_array_equal(targets[name][kept], expected[name][kept])
+    instead = [row for row in range(COUNT) if row not in kept]
+    for row in instead:  # others, with their own boxes
+        assert any((targets["boxes"][row] == expected["boxes"][other]).all() for other in kept)
+
+
+@pytest.mark.parametrize("kind", ANNOTATED)
+def test_picture_of_annotations_that_cannot_be_read_is_named(data, tmp_path, kind):
+    broken = damaged(data, tmp_path, of_2=b"no picture")
+    with pytest.raises(DecodeError, match=r"2\.png"):
+        batches(MAKERS[kind](here(), broken, targets="boxes"))
+
+
+@pytest.mark.parametrize("kind", ["coco", "voc"])
+def test_missing_pictures_of_annotations_are_named(data, tmp_path, kind):
+    broken = damaged(data, tmp_path / "one", of_2=None)
+    with pytest.raises(FileNotFoundError, match=r"names files that are not there: .*2\.png"):
+        MAKERS[kind](here(), broken)
+    every = damaged(data, tmp_path / "all", **dict.fromkeys(map("of_{}".format, range(COUNT))))
+    with pytest.raises(FileNotFoundError, match=r"not there \(all 7\)"):
+        MAKERS[kind](here(on_error="skip"), every)
+
+
+def test_annotations_without_a_picture_that_can_be_read_say_so(data, tmp_path):
+    every = dict.fromkeys(map("of_{}".format, range(COUNT)), b"no picture")
+    flow = of_yolo(here(on_error="skip"), damaged(data, tmp_path, **every))
+    with pytest.raises(DecodeError, match="no file is left that can be read"):
+        batches(flow)
+
+
+def test_pictures_that_cannot_be_read_keep_the_numbers_of_classes(data, tmp_path):
+    broken = damaged(data, tmp_path, of_2=b"no picture")
+    (tmp_path / "labels" / "a" / "2.txt").write_text("5 0.5 0.5 1 1")
+    with of_yolo(here(on_error="skip"), broken, classes=None) as flow:
+        assert flow.num_classes == 6
+
+
+def test_transforms_that_look_at_boxes_skip_pictures_too(data, tmp_path):
+    broken = damaged(data, tmp_path, of_2=b"no picture")
+    generator = here(on_error="skip", transforms=[transforms.BoxSafeCrop(12)])
+    with pytest.warns(RuntimeWarning, match="1 samples of this epoch can't be read"):
+        assert len(batches(of_coco(generator, broken, batch_size=3))) == 3
+
+
+@pytest.mark.parametrize("subset", ["training", "validation"])
+def test_subsets_skip_their_own_pictures(data, tmp_path, subset):
+    broken = damaged(data, tmp_path, of_0=b"no picture", of_6=b"no picture")
+    generator = here(on_error="skip", validation_split=0.5)
+    flow = of_yolo(generator, broken, subset=subset, augment=False)
+    with pytest.warns(RuntimeWarning, match="1 samples of this epoch can't be read"):
+        batches(flow)
 
 
 # --- Training -------------------------------------------------------------------------------------

@@ -11,10 +11,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from fastaug.checks import check_one_of, folder_path, listed
 from fastaug.errors import DecodeError
+from fastaug.files.annotations.keypoints import Keypoints
+from fastaug.files.annotations.polygons import fill_polygon
 
 # What an object's mask is: polygons [x, y, x, y ...], or runs of pixels {"counts", "size"}.
 Segment: TypeAlias = Any
@@ -42,6 +44,10 @@ class Annotated:
         What each object's mask is, or None.
     crowds
         Whether each is a crowd, which gets no box.
+    keypoints
+        x, y and visibility of all points of each; nothing where they are not wanted.
+    error
+        Why the file can't be read, where such files are skipped; its objects are not listed then.
     """
 
     path: str
@@ -50,14 +56,31 @@ class Annotated:
     labels: list[int] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     crowds: list[bool] = field(default_factory=list)
+    keypoints: list[list[float]] = field(default_factory=list)
+    error: DecodeError | None = None
+
+    def measure(self, *, upright: bool, skips: bool) -> tuple[int, int] | None:
+        """Return the size, that of the file if nothing else is said.
+
+        None, with `error`, where the file can't be read and such files are skipped.
+        """
+        if self.size is None and self.error is None:
+            try:
+                self.size = size_of_file(self.path, upright=upright)
+            except DecodeError as error:
+                if not skips:
+                    raise
+                self.error = error
+        return self.size
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Annotations:
-    """Pictures with their objects, and the names of the classes by their numbers."""
+    """Pictures with their objects, the names of the classes by their numbers, and keypoints."""
 
     images: list[Annotated]
     class_names: list[str]
+    keypoints: Keypoints = Keypoints()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -129,13 +152,19 @@ def check_on_bad_box(on_bad_box: str) -> None:
     check_one_of("on_bad_box", on_bad_box, ON_BAD_BOX)
 
 
-def check_files(what: str, images: Sequence[Annotated]) -> None:
-    """Raise a FileNotFoundError that lists some of the files that aren't there."""
-    missing = [image.path for image in images if not os.path.isfile(image.path)]  # noqa: PTH113
-    if missing:
-        some = ", ".join(missing[:3])
+def check_files(what: str, images: Sequence[Annotated], *, skips: bool = False) -> None:
+    """Raise a FileNotFoundError that lists some of the files that aren't there.
+
+    With `skips`, only if none is there: else those that are missing get their `error`.
+    """
+    missing = [image for image in images if not os.path.isfile(image.path)]  # noqa: PTH113
+    if missing and (not skips or len(missing) == len(images)):
+        some = ", ".join(image.path for image in missing[:3])
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        raise FileNotFoundError(f"{what} names files that are not there: {some}{more}")
+        every = f" (all {len(images)})" if len(missing) == len(images) > 1 else ""
+        raise FileNotFoundError(f"{what} names files that are not there{every}: {some}{more}")
+    for image in missing:
+        image.error = DecodeError(image.path, "there is no such file")
 
 
 def checked_segment(segment: Segment, where: str) -> Segment:
@@ -177,8 +206,8 @@ def _check_runs(segment: Mapping[str, Any], where: str) -> None:
 def class_mask(image: Annotated, size: tuple[int, int]) -> NDArray[np.uint8]:
     """Return the mask of a picture, (height, width): 0 where nothing is, else class number + 1.
 
-    What comes later lies above.  Crowds are CROWD.  A pixel belongs to a polygon by the rule of
-    Pillow's `ImageDraw.polygon`.
+    What comes later lies above.  Crowds are CROWD.  A pixel belongs to a polygon if its centre
+    does (`fill_polygon`), and to an object if it belongs to one of its polygons.
     """
     mask = np.zeros(size, np.uint8)
     for segment, label, crowd in zip(image.segments, image.labels, image.crowds, strict=True):
@@ -191,12 +220,9 @@ def class_mask(image: Annotated, size: tuple[int, int]) -> NDArray[np.uint8]:
                     f"hold are of {runs.shape[0]}x{runs.shape[1]} (height x width)"
                 )
             mask[runs] = value
-        elif segment:
-            picture = Image.fromarray(mask)
-            drawing = ImageDraw.Draw(picture)
-            for polygon in segment:
-                drawing.polygon([float(number) for number in polygon], fill=value)
-            mask = np.array(picture)
+        else:
+            for polygon in segment or ():
+                fill_polygon(mask, polygon, value)
     return mask
 
 

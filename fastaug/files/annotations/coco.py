@@ -17,8 +17,8 @@ from fastaug.files.annotations.base import (
     checked_box,
     checked_segment,
     existing_folder,
-    size_of_file,
 )
+from fastaug.files.annotations.keypoints import KeypointReader, Keypoints
 
 
 def read_coco(
@@ -27,7 +27,9 @@ def read_coco(
     *,
     on_bad_box: str = "raise",
     segments: bool = True,
+    keypoints: bool = False,
     upright: bool = False,
+    skips: bool = False,
 ) -> Annotations:
     """Read what a COCO file says of the pictures in a folder.
 
@@ -42,8 +44,13 @@ def read_coco(
         "raise", "clip" or "skip".
     segments
         Whether masks are wanted: without, segmentations are not looked at.
+    keypoints
+        Whether keypoints are.
     upright
         Whether photos are turned as their EXIF data say; the file is of what they are then.
+    skips
+        Whether pictures that can't be read, or aren't there, are left to the iterator, which skips
+        them.
 
     Returns
     -------
@@ -54,8 +61,8 @@ def read_coco(
     FileNotFoundError
         If the file, or pictures that it names, are not there.
     ValueError
-        If it is no such file; for ids that are not declared, or declared twice; for bad boxes and
-        segmentations.
+        If it is no such file; for ids that are not declared, or declared twice; for bad boxes,
+        segmentations and keypoints.
 
     References
     ----------
@@ -74,14 +81,18 @@ def read_coco(
     }
     if not images:
         raise ValueError(f"{what} names no picture: its list 'images' is empty")
-    check_files(what, list(images.values()))
+    check_files(what, list(images.values()), skips=skips)
     numbers = {number: label for label, number in enumerate(ids)}
     for image in images.values():
-        if image.size is None:
-            image.size = size_of_file(image.path, upright=upright)
+        image.measure(upright=upright, skips=skips)
+    points = KeypointReader(categories, content["annotations"], what) if keypoints else None
     for place, item in enumerate(content["annotations"]):
-        _add(item, place, images, numbers, what, on_bad_box, segments)
-    return Annotations(list(images.values()), [str(categories[number]["name"]) for number in ids])
+        _add(item, place, images, numbers, what, on_bad_box, segments, points)
+    return Annotations(
+        list(images.values()),
+        [str(categories[number]["name"]) for number in ids],
+        points.of_all if points else Keypoints(),
+    )
 
 
 def _load(path: str) -> Mapping[str, Any]:
@@ -127,6 +138,7 @@ def _add(
     what: str,
     on_bad_box: str,
     segments: bool,
+    points: KeypointReader | None,
 ) -> None:
     """Add an annotation to its picture."""
     if not isinstance(item, Mapping):
@@ -134,6 +146,8 @@ def _add(
     where = f"{what}: annotation {item.get('id', f'in place {place}')}"
     image = _declared(item, "image_id", images, where)
     label = _declared(item, "category_id", numbers, where)
+    if image.error is not None:
+        return
     where = f"{where} of {image.path}"
     box = checked_box(_corners(item, where), image.size, where, on_bad_box)
     if box is None:
@@ -142,6 +156,8 @@ def _add(
     image.labels.append(label)
     image.segments.append(checked_segment(item.get("segmentation"), where) if segments else [])
     image.crowds.append(bool(item.get("iscrowd", 0)))
+    if points is not None:
+        image.keypoints.append(points.read(item, where))
 
 
 def _declared(item: Mapping[str, Any], key: str, declared: Mapping[Any, Any], where: str) -> Any:

@@ -16,7 +16,6 @@ from fastaug.files.annotations.base import (
     checked_box,
     existing_folder,
     known_class,
-    size_of_file,
 )
 from fastaug.files.catalog import EXTENSIONS, class_names
 
@@ -29,6 +28,7 @@ def read_voc(
     difficult: bool = True,
     on_bad_box: str = "raise",
     upright: bool = False,
+    skips: bool = False,
 ) -> Annotations:
     """Read Pascal VOC's XML files.
 
@@ -47,6 +47,9 @@ def read_voc(
         "raise", "clip" or "skip".
     upright
         Whether photos are turned as their EXIF data say.
+    skips
+        Whether pictures that can't be read, or aren't there, are left to the iterator, which skips
+        them.
 
     Returns
     -------
@@ -77,9 +80,10 @@ def read_voc(
     images = [
         Annotated(str(_picture(tree, path, root))) for tree, path in zip(trees, paths, strict=True)
     ]
-    check_files(f"the folder {str(source)!r}", images)
+    check_files(f"the folder {str(source)!r}", images, skips=skips)
     for image, tree, path in zip(images, trees, paths, strict=True):
-        image.size = size_of_file(image.path, upright=upright)
+        if image.measure(upright=upright, skips=skips) is None:
+            continue
         for number, item in enumerate(tree.iter("object"), start=1):
             if difficult or (item.findtext("difficult") or "0").strip() != "1":
                 _add(item, image, names, f"{os.fspath(path)}, object {number}", on_bad_box)

@@ -16,7 +16,6 @@ from fastaug.files.annotations.base import (
     check_on_bad_box,
     checked_box,
     existing_folder,
-    size_of_file,
 )
 from fastaug.files.catalog import class_names
 from fastaug.files.folders import list_images
@@ -29,6 +28,7 @@ def read_yolo(
     *,
     on_bad_box: str = "raise",
     upright: bool = False,
+    skips: bool = False,
 ) -> Annotations:
     """Read YOLO's text files of the pictures in a folder.
 
@@ -47,6 +47,8 @@ def read_yolo(
         "raise", "clip" or "skip".
     upright
         Whether photos are turned as their EXIF data say.
+    skips
+        Whether pictures that can't be read are left to the iterator, which skips them.
 
     Returns
     -------
@@ -72,7 +74,8 @@ def read_yolo(
     for image in images:
         text = texts / (Path(image.path).stem + ".txt")
         if text.is_file():
-            highest, read = max(highest, _read(image, text, names, on_bad_box, upright)), read + 1
+            image.measure(upright=upright, skips=skips)
+            highest, read = max(highest, _read(image, text, names, on_bad_box)), read + 1
     if not read:
         warnings.warn(
             f"none of the {len(images)} pictures in {str(root)!r} has a text file in "
@@ -154,12 +157,8 @@ def _bare(name: str) -> str:
     return name[1:-1] if quoted else name
 
 
-def _read(
-    image: Annotated, text: Path, names: Sequence[str], on_bad_box: str, upright: bool
-) -> int:
+def _read(image: Annotated, text: Path, names: Sequence[str], on_bad_box: str) -> int:
     """Add the objects of a text file to its picture; return the highest class number."""
-    image.size = size_of_file(image.path, upright=upright)
-    height, width = image.size
     highest = -1
     for number, line in enumerate(_text_of(text).splitlines(), start=1):
         words = line.split()
@@ -172,6 +171,10 @@ def _read(
                 f"{where}: class {label} isn't declared; there are {len(names)}: "
                 f"{listed(names[:10])}{', ...' if len(names) > 10 else ''}"
             )
+        highest = max(highest, label)
+        if image.size is None:
+            continue
+        height, width = image.size
         polygon = len(values) > 4
         if polygon:
             xs, ys = [x * width for x in values[::2]], [y * height for y in values[1::2]]
@@ -182,7 +185,6 @@ def _read(
             box = [(x - wide / 2) * width, (y - tall / 2) * height]
             box += [(x + wide / 2) * width, (y + tall / 2) * height]
         checked = checked_box(box, (height, width), where, on_bad_box)
-        highest = max(highest, label)
         if checked is not None:
             image.boxes.append(checked)
             image.labels.append(label)
