@@ -65,8 +65,8 @@ import pytest
 @pytest.mark.parametrize("name", ["SIGINT", "SIGHUP", "SIGTERM"])
 def test_child_gets_it(name):
     number = getattr(signal, name)
-    child = subprocess.Popen([sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"],
-                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     child.stdout.readline()
     os.kill(child.pid, number)
     assert child.wait(30) in (-number, 1)
