@@ -43,9 +43,9 @@ keep_aspect_ratio, dtype
     class_indices
         Class names and their numbers.
     keypoint_names
-        Names of the keypoints, if the file has any.
+        Names of the keypoints of each class, by its name, of which the file has any.
     skeleton
-        Pairs of numbers of keypoints, from 0, between which the file has lines.
+        Likewise pairs of numbers of keypoints, from 0, between which the file has lines.
     """
 
     def __init__(
@@ -94,7 +94,9 @@ keep_aspect_ratio, dtype
         )
         indices = {name: number for number, name in enumerate(annotations.class_names)}
         points = annotations.keypoints
-        self.keypoint_names, self.skeleton = list(points.names), list(points.skeleton)
+        named = list(zip(annotations.class_names, points.names, points.skeletons, strict=False))
+        self.keypoint_names = {name: list(some) for name, some, _ in named if some}
+        self.skeleton = {name: list(lines) for name, _, lines in named if lines}
         with_points = "keypoints" in targets
         boxed = with_points or "boxes" in targets
         paths = [image.path for image in images]
@@ -113,7 +115,7 @@ keep_aspect_ratio, dtype
             ]
             if with_points
             else None,
-            flip_pairs=pairs_of_names(points.names),
+            flip_pairs=[pairs_of_names(some) for some in points.names],
             with_boxes="boxes" in targets,
             drawn_masks=self._draw_mask if "masks" in targets else None,
             sizes=[image.size for image in images],

@@ -21,6 +21,7 @@ from fastaug.settings import Settings
 from fastaug.sources.opening import open_source
 from fastaug.targets.boxes import BoxBatch, clipped, read_boxes, together
 from fastaug.targets.following import Targets, read_targets, write_targets
+from fastaug.targets.points import Pairs
 from fastaug.transforms.geometry import Size
 
 _CHECKED_AT_ONCE = (
@@ -120,7 +121,8 @@ class FileFollowers:
     keypoints
         Of what is in each picture's boxes, (m, k, 3) as it lies in its file; or None.
     flip_pairs
-        Points that change places by their names, where the generator says nothing.
+        Points that change places by their names, of each class by its number, where the generator
+        says nothing.
     with_boxes
         Whether boxes are given out, or are there for their keypoints' sake alone.
     sizes
@@ -142,7 +144,7 @@ class FileFollowers:
         labels: Sequence[Any] | None = None,
         box_format: str | None = None,
         keypoints: Sequence[NDArray[np.float64]] | None = None,
-        flip_pairs: tuple[tuple[int, int], ...] = (),
+        flip_pairs: Sequence[Pairs] = (),
         with_boxes: bool = True,
         sizes: Sequence[Size | None] | None = None,
     ) -> None:

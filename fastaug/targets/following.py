@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,15 +15,17 @@ from fastaug.pixels.mixing import blended_labels
 from fastaug.targets.boxes import BoxBatch, BoxRules, mix_boxes, move_boxes, read_boxes, write_boxes
 from fastaug.targets.masks import mix_masks, move_masks, read_masks
 from fastaug.targets.points import (
+    Pairs,
     are_of_objects,
     check_pairs,
+    move_object_points,
     move_points,
     read_object_points,
     read_points,
     write_points,
 )
 from fastaug.transforms.base import Partners
-from fastaug.transforms.geometry import Size
+from fastaug.transforms.geometry import Pull, Size
 from fastaug.transforms.policy import Drawn
 
 NAMES = ("images", "segmentation_masks", "bounding_boxes", "keypoints", "labels", "sample_weights")
@@ -61,8 +63,8 @@ class TargetRules:
 class Targets:
     """Targets of n images, checked; None where there are none.
 
-    Keypoints of objects are in `boxes`; `with_boxes` False gives out them alone.  `pairs` are the
-    points that change places by their names.
+    Keypoints of objects are in `boxes`; `with_boxes` False gives out them alone.  `pairs` are those
+    of each class, by its number, that change places by their names.
     """
 
     masks: Array | None = None
@@ -71,7 +73,7 @@ class Targets:
     labelled_boxes: bool = False
     points: NDArray[np.float64] | None = None
     point_columns: int = 2
-    pairs: tuple[tuple[int, int], ...] = ()
+    pairs: Sequence[Pairs] = ()
     with_boxes: bool = True
     labels: NDArray[Any] | None = None
     weights: NDArray[Any] | None = None
@@ -166,7 +168,6 @@ def follow(
         For targets that can't follow a mix: integer labels, masks that would be blended, points.
     """
     pull, masks, boxes, points = drawn.pull, targets.masks, targets.boxes, targets.points
-    pairs = targets.pairs if rules.flip_pairs is None else rules.flip_pairs
     if masks is not None:
         rows = np.arange(len(masks))
         masks = move_masks(
@@ -183,9 +184,9 @@ def follow(
     if boxes is not None:
         boxes = move_boxes(boxes.without(drawn.kept_boxes), pull, rules.boxes)
         if boxes.points is not None:
-            boxes = replace(boxes, points=move_points(boxes.points, pull, pairs))
+            boxes = replace(boxes, points=_moved(boxes.points, boxes.labels, targets, pull, rules))
     if points is not None:
-        points = move_points(points, pull, pairs)
+        points = move_points(points, pull, rules.flip_pairs or ())
     labels, weights = targets.labels, targets.weights
     for partners in drawn.partners:
         if points is not None or (boxes is not None and boxes.points is not None):
@@ -199,6 +200,19 @@ def follow(
         labels = mix_labels(labels, partners)
         weights = None if weights is None else blended_labels(weights, partners)
     return replace(targets, masks=masks, boxes=boxes, points=points, labels=labels, weights=weights)
+
+
+def _moved(
+    points: NDArray[np.float64],
+    labels: NDArray[Any],
+    targets: Targets,
+    pull: Pull,
+    rules: TargetRules,
+) -> NDArray[np.float64]:
+    """Return where keypoints of objects are; pairs of the rules go before those of classes."""
+    if rules.flip_pairs is None:
+        return move_object_points(points, labels, pull, targets.pairs)
+    return move_points(points, pull, rules.flip_pairs)
 
 
 def _uncut(boxes: BoxBatch, partners: Partners) -> BoxBatch:

@@ -171,17 +171,34 @@ def move_points(points: NDArray[np.float64], pull: Pull, pairs: Pairs) -> NDArra
     out = np.empty_like(points)
     out[..., 0], out[..., 1] = np.nan_to_num(col), np.nan_to_num(row)
     out[..., 2] = np.where(inside, points[..., 2], 0)
+    if room:
+        _swap(out, pull.mirrors, pairs)
+    return out
+
+
+def move_object_points(
+    points: NDArray[np.float64], labels: NDArray[Any], pull: Pull, pairs: Sequence[Pairs]
+) -> NDArray[np.float64]:
+    """Return points of objects (n, m, k, 3) where they are in the output, as `move_points`.
+
+    The objects of each class have pairs of their own: `labels` (n, m) are the numbers of these.
+    """
+    out = move_points(points, pull, ())
+    for kind, some in enumerate(pairs):
+        _swap(out, pull.mirrors[:, np.newaxis] & (labels == kind), some)
+    return out
+
+
+def _swap(points: NDArray[np.float64], where: NDArray[np.bool_], pairs: Pairs) -> None:
+    """Let the points of each pair change places in some images, (n,), or objects, (n, m)."""
     for left, right in pairs:
-        if not room:
-            break
         if max(left, right) >= points.shape[-2]:
             raise ValueError(
                 f"flip_pairs names the points {left} and {right}; there are {points.shape[-2]}"
             )
-        swapped = out[pull.mirrors]
+        swapped = points[where]
         swapped[..., [left, right], :] = swapped[..., [right, left], :]
-        out[pull.mirrors] = swapped
-    return out
+        points[where] = swapped
 
 
 def write_points(points: NDArray[np.float64], columns: int) -> dict[str, NDArray[Any]]:

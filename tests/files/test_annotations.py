@@ -351,14 +351,15 @@ def test_keypoints_are_those_of_their_objects(faces):
     assert read.images[0].keypoints == [FACE, [0] * 9]
     assert read.images[1].keypoints == [[0] * 9] * 3
     assert read.keypoints.count == 3
-    assert read.keypoints.names == tuple(NAMES)
-    assert read.keypoints.skeleton == ((0, 1), (0, 2))
+    assert read.class_names == ["person", "dog"]
+    assert read.keypoints.names == (tuple(NAMES), ())
+    assert read.keypoints.skeletons == (((0, 1), (0, 2)), ())
 
 
 def test_keypoints_need_no_names(coco):
     read = coco.read(an_object(1, keypoints=FACE), an_object(2, category=7), keypoints=True)
     assert read.images[0].keypoints == [FACE, [0] * 9]
-    assert read.keypoints.names == read.keypoints.skeleton == ()
+    assert read.keypoints.names == read.keypoints.skeletons == ((), ())
 
 
 def test_keypoints_are_not_looked_at_where_they_are_not_wanted(faces):
@@ -373,19 +374,21 @@ def test_keypoints_of_a_box_that_is_left_out_are_left_out(faces):
     assert read.images[0].keypoints == [FACE]
 
 
-def test_keypoints_of_categories_that_nothing_belongs_to_do_not_matter(faces):
-    faces.content["categories"].append({"id": 9, "name": "hand", "keypoints": ["thumb"]})
-    assert faces.read(an_object(keypoints=FACE), keypoints=True).keypoints.count == 3
-    assert_told(
-        faces.refuse(
-            an_object(1, keypoints=FACE),
-            an_object(2, category=9, keypoints=[1] * 3),
-            keypoints=True,
-        ),
-        "different keypoints",
-        "'person' has 3 (nose, left_eye, right_eye)",
-        "'hand' has 1 (thumb)",
+def test_keypoints_of_categories_with_fewer_are_padded(faces):
+    hand = {"id": 9, "name": "hand", "keypoints": ["left_end", "right_end"], "skeleton": [[1, 2]]}
+    faces.content["categories"].append(hand)
+    read = faces.read(
+        an_object(1, category=9, keypoints=[4, 5, 2, 6, 7, 1]),
+        an_object(2, keypoints=FACE),
+        an_object(3, category=7),
+        keypoints=True,
     )
+    assert read.keypoints.count == 3
+    assert read.keypoints.names == (tuple(NAMES), (), ("left_end", "right_end"))
+    assert read.keypoints.skeletons == (((0, 1), (0, 2)), (), ((0, 1),))
+    assert read.images[0].keypoints == [[4, 5, 2, 6, 7, 1, 0, 0, 0], FACE, [0] * 9]
+    error = faces.refuse(an_object(53, category=9, keypoints=FACE), keypoints=True)
+    assert_told(error, "annotation 53", "must be 6 numbers", "each of 2", "found 9 numbers")
 
 
 @pytest.mark.parametrize(

@@ -92,8 +92,8 @@ def batches(iterator: Any) -> list[Any]:
 
 def test_keypoints_of_a_coco_file_are_padded_like_their_boxes(folder):
     flow = of_coco(here(max_boxes=3), folder)
-    assert flow.keypoint_names == NAMES
-    assert flow.skeleton == [(0, 3)]
+    assert flow.keypoint_names == {"person": NAMES}
+    assert flow.skeleton == {"person": [(0, 3)]}
     _, targets = batches(flow)[0]
     assert sorted(targets) == ["bounding_boxes", "keypoints"]
     points, boxes = targets["keypoints"], targets["bounding_boxes"]["boxes"]
@@ -130,6 +130,30 @@ def test_left_and_right_change_places_by_their_names_unless_it_is_said(folder, g
     mirrored = np.array(POINTS[2][0], float)[order]
     mirrored[:, 0] = SIZE[1] - 1 - mirrored[:, 0]
     assert_array_equal(targets["keypoints"][2, 0], mirrored)
+
+
+def test_left_and_right_change_places_by_the_names_of_their_class(folder):
+    content = json.loads((folder / "coco.json").read_text())
+    hand = {"id": 2, "name": "hand", "keypoints": ["left_end", "right_end"]}
+    content["categories"] += [hand, {"id": 3, "name": "ball"}]
+    ends = [3, 4, 2, 9, 5, 1]
+    for category, points in ((2, ends), (3, None)):
+        thing = {"id": 70 + category, "image_id": 2, "category_id": category, "bbox": [1, 2, 9, 9]}
+        content["annotations"].append(thing | ({"keypoints": points} if points else {}))
+    (folder / "coco.json").write_text(json.dumps(content))
+    generator = here(transforms=[transforms.HorizontalFlip(1)], max_boxes=4)
+    flow = of_coco(generator, folder)
+    assert flow.keypoint_names == {"person": NAMES, "hand": ["left_end", "right_end"]}
+    _, targets = batches(flow)[0]
+    assert targets["keypoints"].shape == (3, 4, 4, 3)
+    assert_array_equal(targets["bounding_boxes"]["labels"][2], [0, 1, 2, -1])
+    person, hand, ball, nothing = targets["keypoints"][2]
+    right = SIZE[1] - 1
+    assert_array_equal(person[:3], [[right - 15, 6, 2], [right - 20, 8, 2], [right - 10, 8, 2]])
+    assert_array_equal(hand[:2], [[right - 9, 5, 1], [right - 3, 4, 2]])
+    assert not hand[2:, 2].any()
+    assert not ball[:, 2].any()
+    assert_array_equal(nothing, [[-1, -1, 0]] * 4)
 
 
 def test_keypoints_are_in_pixels_of_the_target(folder):

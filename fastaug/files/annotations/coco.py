@@ -73,8 +73,9 @@ def read_coco(
         raise TypeError(f"path={path!r} is not the name of a file")
     root, what = existing_folder("directory", folder), os.fsdecode(path)
     content = _load(what)
-    categories = _by_id(content, "categories", "category", "name", what)
-    ids = sorted(categories, key=lambda number: (isinstance(number, str), number))
+    named = _by_id(content, "categories", "category", "name", what)
+    ids = sorted(named, key=lambda number: (isinstance(number, str), number))
+    categories = {number: named[number] for number in ids}
     images = {
         number: Annotated(str(root / str(item["file_name"])), _size(item))
         for number, item in _by_id(content, "images", "image", "file_name", what).items()
@@ -82,7 +83,7 @@ def read_coco(
     if not images:
         raise ValueError(f"{what} names no picture: its list 'images' is empty")
     check_files(what, list(images.values()), skips=skips)
-    numbers = {number: label for label, number in enumerate(ids)}
+    numbers = {number: label for label, number in enumerate(categories)}
     for image in images.values():
         image.measure(upright=upright, skips=skips)
     points = KeypointReader(categories, content["annotations"], what) if keypoints else None
@@ -90,7 +91,7 @@ def read_coco(
         _add(item, place, images, numbers, what, on_bad_box, segments, points)
     return Annotations(
         list(images.values()),
-        [str(categories[number]["name"]) for number in ids],
+        [str(item["name"]) for item in categories.values()],
         points.of_all if points else Keypoints(),
     )
 

@@ -12,21 +12,21 @@ Item: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Keypoints:
-    """The keypoints that every object has.
+    """The keypoints that objects have; all have as many, padded with points that are not known.
 
     Attributes
     ----------
     count
-        How many.
+        How many: those of the class that has the most.
     names
-        Of each, or nothing.
-    skeleton
-        Pairs of numbers of points, from 0, between which lines are drawn.
+        Of the points of each class, by its number, or nothing.
+    skeletons
+        Of each class: pairs of numbers of points, from 0, between which lines are drawn.
     """
 
     count: int = 0
-    names: tuple[str, ...] = ()
-    skeleton: tuple[tuple[int, int], ...] = ()
+    names: tuple[tuple[str, ...], ...] = ()
+    skeletons: tuple[tuple[tuple[int, int], ...], ...] = ()
 
 
 class KeypointReader:
@@ -35,7 +35,7 @@ class KeypointReader:
     Parameters
     ----------
     categories
-        By their ids.
+        By their ids, in the order of the classes' numbers.
     annotations
         All of the file.
     what
@@ -44,39 +44,30 @@ class KeypointReader:
     Raises
     ------
     ValueError
-        If there are none, or categories have different ones.
+        If there are none, or what a category says of them is nothing of the kind.
     """
 
     def __init__(
         self, categories: Mapping[Any, Item], annotations: Sequence[Item], what: str
     ) -> None:
-        used = {_category(item) for item in annotations} & categories.keys() or categories.keys()
-        names = {key: _names(categories[key], what) for key in used}
-        counts = {key: len(some) for key, some in names.items() if some}
+        names = {key: _names(item, what) for key, item in categories.items()}
+        self._counts = {key: len(some) for key, some in names.items() if some}
         for item in annotations:
             points, category = _given(item), _category(item)
-            if isinstance(points, list) and category in used and category not in counts:
-                counts[category] = len(points) // 3
-        if not counts:
+            if isinstance(points, list) and category in names:
+                self._counts.setdefault(category, math.ceil(len(points) / 3))
+        if not self._counts:
             raise ValueError(
                 f"{what} has no keypoints: none of its {len(categories)} categories names any, and "
                 f"none of its {len(annotations)} annotations has 'keypoints'"
             )
-        first = next(key for key in categories if key in counts)
-        for key, count in counts.items():
-            if count != counts[first] or (names[key] and names[key] != names[first]):
-                both = [
-                    f"{categories[each]['name']!r} has {_told(names[each], counts[each])}"
-                    for each in (first, key)
-                ]
-                raise ValueError(
-                    f"{what}: categories have different keypoints, which do not go into one "
-                    f"batch: {', '.join(both)}"
-                )
         self.of_all = Keypoints(
-            counts[first], names[first], _skeleton(categories[first], counts[first], what)
+            max(self._counts.values()),
+            tuple(names.values()),
+            tuple(
+                _skeleton(item, self._counts.get(key, 0), what) for key, item in categories.items()
+            ),
         )
-        self._with_points = set(counts)
 
     def read(self, item: Item, where: str) -> list[float]:
         """Return x, y, visibility of each point of an annotation; zeros where it has none.
@@ -86,15 +77,14 @@ class KeypointReader:
         ValueError
             For what is no keypoints, and for an object without, whose category has some.
         """
-        points, count = _given(item), self.of_all.count
+        points, count = _given(item), self._counts.get(_category(item), 0)
         if not points:
-            may_lack = item.get("iscrowd") or item.get("num_keypoints") == 0
-            if may_lack or _category(item) not in self._with_points:
-                return [0.0] * (3 * count)
-            raise ValueError(
-                f"{where} has no 'keypoints', and its category has {count}: an object of which "
-                "none is known has 'num_keypoints' 0"
-            )
+            if count and not item.get("iscrowd") and item.get("num_keypoints") != 0:
+                raise ValueError(
+                    f"{where} has no 'keypoints', and its category has {count}: an object of which "
+                    "none is known has 'num_keypoints' 0"
+                )
+            points = [0] * (3 * count)
         if not isinstance(points, list) or len(points) != 3 * count:
             found = f"{len(points)} numbers" if isinstance(points, list) else repr(points)
             raise ValueError(
@@ -108,7 +98,8 @@ class KeypointReader:
                     f"{where}: keypoint {place} is {triple!r:.80}; it must be x, y and a "
                     "visibility of 0, 1 or 2"
                 )
-        return [float(number) for number in points]
+        padding = [0.0] * (3 * (self.of_all.count - count))
+        return [float(number) for number in points] + padding
 
 
 def _given(item: Any) -> list[Any] | None:
@@ -136,12 +127,6 @@ def _names(category: Item, what: str) -> tuple[str, ...]:
             f"{names!r:.80}"
         )
     return tuple(names)
-
-
-def _told(names: Sequence[str], count: int) -> str:
-    return f"{count} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" if names else (
-        str(count)
-    )  # fmt: skip
 
 
 def _skeleton(category: Item, count: int, what: str) -> tuple[tuple[int, int], ...]:
