@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,23 @@ from must_run import (
 DATA = Path(os.environ.get("FASTAUG_TEST_DATA", ROOT.parent / "shared" / "data"))
 SCIPY = tuple(map(int, scipy.__version__.split(".")[:2]))
 ON_LINUX = Path("/proc/self/fd").is_dir()
+
+
+def _ignore_here_only() -> None:
+    """Let what tests start get every signal, though this process was started without.
+
+    `nohup`, and `&` in a script, start it with signals ignored, and so would be all its children:
+    a Ctrl-C that a test sends them would never come.  A function that does nothing ignores them as
+    well, and no child inherits it.  Signals that are blocked would stay so, too.
+    """
+    for number in signal.valid_signals() - {signal.SIGPIPE, getattr(signal, "SIGXFSZ", None)}:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+
+
+_ignore_here_only()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -21,6 +21,7 @@ from fastaug.sources.files import FileSource
 
 TARGET = Target(33, 47, "rgb", "nearest", False)
 BATCH = 8
+COMPILING = "compiling kernels (once)\n"  # on stderr, where they are not kept yet or can't be
 
 # Python imports `sitecustomize` when it starts: so real workers, and only they, meet files whose
 # decoding goes wrong.  The file's name says how: 03-killed-once.jpg.

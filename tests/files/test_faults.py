@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -355,6 +355,15 @@ def test_sources_dropped_without_close_leave_nothing(draw):
 # --- Ctrl-C, fork, threads ------------------------------------------------------------------------
 
 
+@pytest.fixture
+def default_ctrl_c() -> Iterator[None]:
+    """This process gets its own Ctrl-C, as it does when it is not started with `nohup` or `&`."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("default_ctrl_c")
 def test_ctrl_c_while_waiting_is_one_keyboard_interrupt(draw, sabotage):
     paths = draw(_3="hung-once")
     source = source_of(paths)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from pools import COMPILING
 
 # A kernel whose work is done in another file, as in `batch.py`, but compiled in a second.
 CALLER = """
@@ -32,7 +33,6 @@ print(values.tolist())
 """
 SHIFTED = "[2.0, 3.0, 4.0, 5.0, 6.0, 7.0]\n"
 SHIFTED_TWICE = "[4.0, 5.0, 6.0, 7.0, 8.0, 9.0]\n"
-COMPILING = "compiling kernels (once)\n"
 
 
 class Package:
