@@ -88,10 +88,14 @@ def draw_data(folder: Path) -> None:
                 "category_id": 1 + number % 2,
                 "bbox": [left, top, right - left, bottom - top],
                 "segmentation": [[left, top, right, top, right, bottom, left, bottom]],
+                "keypoints": [left + 5, top + 5, 2, right - 6, top + 5, 2],
                 "iscrowd": 0,
             }
         )
-    kinds = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    kinds = [
+        {"id": 1 + number, "name": name, "keypoints": ["left_ear", "right_ear"]}
+        for number, name in enumerate(("cat", "dog"))
+    ]
     content = {"images": pictures, "annotations": objects, "categories": kinds}
     (data / "instances.json").write_text(json.dumps(content))
 

@@ -403,6 +403,7 @@ def test_keypoints_of_categories_with_fewer_are_padded(faces):
         ([*FACE[:3], NAN, 9, 1, 0, 0, 0], ("keypoint 1 is [nan, 9, 1]",)),
         ([*FACE[:3], "8", 9, 1, 0, 0, 0], ("keypoint 1 is ['8', 9, 1]",)),
         ([*FACE[:3], 8, 9, 3, 0, 0, 0], ("keypoint 1 is [8, 9, 3]", "0, 1 or 2")),
+        pytest.param([10**400, 4, 2, *FACE[3:]], ("keypoint 0 is [1000",), id="giant"),
         ([*FACE[:3], 8, 9, 0.7, 0, 0, 0], ("keypoint 1", "0, 1 or 2")),
         ([FACE[:3], FACE[3:6], FACE[6:]], ("must be 9 numbers", "found 3 numbers")),
     ],
@@ -509,21 +510,65 @@ def test_unknown_treatment_of_bad_boxes_lists_the_known(coco):
         ({"image_id": [1]}, ("image_id [1]", "isn't declared")),
         ({"bbox": None}, ("bbox None", "[left, top, width, height]")),
         ({"bbox": [1, 2, 3]}, ("bbox [1, 2, 3]", "[left, top, width, height]")),
+        ({"bbox": ["1", 2, 3, 4]}, ("bbox ['1', 2, 3, 4]", "[left, top, width, height]")),
+        ({"bbox": [True, 2, 3, 4]}, ("bbox [True, 2, 3, 4]",)),
+        ({"bbox": {"x": 1}}, ("bbox {'x': 1}",)),
+        pytest.param({"bbox": [10**400, 2, 3, 4]}, ("no box", "not finite"), id="giant box"),
+        ({"iscrowd": "0"}, ("iscrowd is '0'", "0 or 1")),
+        ({"iscrowd": 2}, ("iscrowd is 2", "0 or 1")),
+        ({"category_id": True}, ("category_id True", "isn't declared")),
+        ({"image_id": NAN}, ("image_id nan", "isn't declared")),
         ({"bbox": [1, 2, 3, "x"]}, ("bbox [1, 2, 3, 'x']", "[left, top, width, height]")),
         ({"segmentation": [[1, 2, 3, 4]]}, ("[1, 2, 3, 4] is no polygon", "three points")),
         ({"segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, ("is no polygon",)),
         ({"segmentation": [[1, 2, 3, 4, 5, NAN]]}, ("is no polygon",)),
         ({"segmentation": [["a", 2, 3, 4, 5, 6]]}, ("is no polygon",)),
+        ({"segmentation": [[1, 2, 3, 4, 5, "6"]]}, ("is no polygon",)),
+        ({"segmentation": [[[1, 2], [3, 4], [5, 6]]]}, ("is no polygon",)),
         ({"segmentation": "counts"}, ("is no polygon",)),
         ({"segmentation": {"counts": [600]}}, ("'counts' and 'size'",)),
         ({"segmentation": {"counts": [5, 6], "size": [20, 30]}}, ("11 pixels", "20x30")),
-        ({"segmentation": {"counts": [700, -100], "size": [20, 30]}}, ("20x30",)),
+        ({"segmentation": {"counts": [700, -100], "size": [20, 30]}}, ("[700, -100]", "lengths")),
+        ({"segmentation": {"counts": [1, -1, 600], "size": [20, 30]}}, ("[1, -1, 600]",)),
+        ({"segmentation": {"counts": [600.5], "size": [20, 30]}}, ("[600.5]", "lengths")),
+        ({"segmentation": {"counts": ["600"], "size": [20, 30]}}, ("['600']", "lengths")),
+        ({"segmentation": {"counts": None, "size": [20, 30]}}, ("'counts' is None",)),
+        ({"segmentation": {"counts": [NAN], "size": [20, 30]}}, ("'counts' is [nan]",)),
+        ({"segmentation": {"counts": [600], "size": 20}}, ("'size' is 20", "[height, width]")),
+        ({"segmentation": {"counts": [600], "size": [20]}}, ("'size' is [20]",)),
+        ({"segmentation": {"counts": [600], "size": [-20, -30]}}, ("'size' is [-20, -30]",)),
+        ({"segmentation": {"counts": [600], "size": ["20", "30"]}}, ("'size' is ['20', '30']",)),
+        # Lengths whose sum in 64 bits is 600.
+        ({"segmentation": {"counts": [2**62] * 4 + [600], "size": [20, 30]}}, ("20x30",)),
+        ({"segmentation": {"counts": [10**30], "size": [20, 30]}}, ("20x30",)),
+        ({"segmentation": {"counts": "\u00e9", "size": [20, 30]}}, ("no string of pycocotools",)),
+        ({"segmentation": {"counts": "61X", "size": [20, 30]}}, ("'61X'", "cut off")),
         ({"segmentation": {"counts": "??", "size": [20, 30]}}, ("runs of pixels", "20x30")),
     ],
     ids=str,
 )
 def test_bad_annotation_is_named_with_what_would_do(coco, change, words):
     assert_told(coco.refuse({**an_object(51), **change}), coco.path, "annotation 51", *words)
+
+
+def test_annotation_that_says_nothing_is_named_by_its_place(coco):
+    assert_told(coco.refuse(an_object(), {}), "annotation in place 1", "image_id None")
+
+
+def test_two_annotations_of_one_id_are_named(coco):
+    assert_told(coco.refuse(an_object(5), an_object(5, image=2)), coco.path, "two", "the id 5")
+
+
+@pytest.mark.parametrize("segmentation", [[[]], [[], SQUARE]], ids=["nothing", "a square"])
+def test_empty_polygons_are_none(coco, segmentation):
+    mask = coco.mask(an_object(segmentation=segmentation))
+    assert mask.any() == (len(segmentation) == 2)
+
+
+def test_runs_of_a_giant_size_take_no_memory(coco):
+    coco.read(an_object(segmentation={"counts": [10**12], "size": [10**6, 10**6]}))
+    with pytest.raises(ValueError, match=r"1\.png is 20x30.*are of 1000000x1000000"):
+        next(flow_of(coco, targets="masks"))
 
 
 def test_annotation_without_an_id_is_named_by_its_place(coco):
@@ -546,9 +591,15 @@ def test_segmentations_are_not_looked_at_where_only_boxes_are_wanted(coco):
     [
         ("", ("is no JSON file", "empty")),
         ("{", ("is no JSON file", "line 1")),
-        ("[]", ("is no COCO file", "'images'")),
+        ("[]", ("is no COCO file", "an object with the lists 'images'", "and is []")),
+        ("5", ("is no COCO file", "and is 5")),
+        pytest.param("[" * 100_000, ("is no COCO file", "nested too deep"), id="deep"),
+        pytest.param("9" * 5000, ("is no JSON file", "digits"), id="long number"),
         ('{"images": []}', ("is no COCO file", "'annotations'", "it has 'images'")),
-        ('{"images": {}, "annotations": [], "categories": []}', ("no list 'images'",)),
+        (
+            '{"images": {}, "annotations": [], "categories": []}',
+            ("its 'images' is no list, but {}",),
+        ),
         ('{"images": [], "annotations": [], "categories": []}', ("names no picture",)),
     ],
 )
@@ -572,6 +623,17 @@ def test_picture_in_place_of_a_coco_file_is_named(tmp_path):
         ("images", {"id": 5}, ("image 2 of 'images'", "'file_name'")),
         ("images", {"file_name": "1.png"}, ("image 2 of 'images'", "'id'")),
         ("images", {"id": 1, "file_name": "1.png"}, ("two images of the id 1",)),
+        ("images", {"id": NAN, "file_name": "1.png"}, ("image 2 of 'images'", "'id'")),
+        ("images", {"id": 5, "file_name": ""}, ("file_name of image 5 is ''",)),
+        ("images", {"id": 5, "file_name": 1}, ("file_name of image 5 is 1,",)),
+        ("images", {"id": 5, "file_name": "a\0.png"}, ("file_name of image 5",)),
+        ("images", {"id": 5, "file_name": "1.png", "width": "30"}, ("image 5 (1.png)", "'30'")),
+        ("images", {"id": 5, "file_name": "1.png", "width": -30}, ("image 5", "-30", "left out")),
+        ("images", {"id": 5, "file_name": "1.png", "width": 30.5}, ("image 5", "30.5")),
+        ("images", {"id": 5, "file_name": "1.png", "height": NAN}, ("image 5", "nan")),
+        ("images", {"id": 5, "file_name": "1.png", "height": [20]}, ("image 5", "[20]")),
+        ("categories", {"id": True, "name": "horse"}, ("category 2 of 'categories'", "'id'")),
+        ("categories", {"id": 9, "name": ["horse"]}, ("category 2 of 'categories'", "'name'")),
         ("categories", {"id": 9}, ("category 2 of 'categories'", "'name'")),
         ("categories", {"id": 3, "name": "horse"}, ("two categories of the id 3",)),
         ("categories", "horse", ("category 2 of 'categories'", "'horse'")),
@@ -754,6 +816,12 @@ def test_yolo_given_names_come_before_files(yolo):
         ("cat 0.5 0.5 1 1", ("'cat 0.5 0.5 1 1'", "class and numbers")),
         ("0 0.5 0.5 1", ("'0 0.5 0.5 1'", "center x", "polygon")),
         ("0 0.5 0.5 1 1 0.9", ("center x", "polygon")),
+        ("0,0.5,0.5,1,1", ("class and numbers",)),
+        ("0 0,5 0,5 1 1", ("class and numbers",)),
+        ("0 nan 0.5 0.1 0.2 0.3 0.4", ("no box", "not finite")),
+        ("0 inf inf inf inf", ("no box", "not finite")),
+        ("0 0.5 0.5 -1 1", ("no box", "not beyond")),
+        ("0 1.1 0.1 1.2 0.1 1.2 0.2", ("no box", "reaches out")),
         ("-1 0.5 0.5 1 1", ("a class is a number from 0",)),
         ("0.5 0.5 0.5 1 1", ("a class is a number from 0",)),
         ("nan 0.5 0.5 1 1", ("a class is a number from 0",)),
@@ -768,6 +836,21 @@ def test_yolo_given_names_come_before_files(yolo):
 def test_yolo_bad_line_is_named_with_its_file_and_number(yolo, line, words):
     error = yolo.refuse(f"0 0.5 0.5 1 1\n\n{line}", classes=["cat", "dog"])
     assert_told(error, yolo.labels / "a.txt", "line 3", *words)
+
+
+@pytest.mark.parametrize("label", ["1000000000", "99999999999999999999", "1e15"])
+def test_yolo_class_without_a_name_is_no_giant_number(yolo, label):
+    error = yolo.refuse(f"{label} 0.5 0.5 1 1")
+    assert_told(error, yolo.labels / "a.txt", "line 1", "more than 99999", "classes=")
+
+
+def test_yolo_lines_may_end_anyhow_and_classes_have_a_point(yolo):
+    (yolo.labels / "a.txt").write_bytes(
+        b"\xef\xbb\xbf1.0 0.5 0.5 1 1 \r\n\r\n  \t\r\n0\t.5\t.5\t.2\t.2"
+    )
+    image = read_yolo(yolo.images).images[0]
+    assert image.labels == [1, 0]
+    assert image.boxes == [[0, 0, 30, 20], [12, 8, 18, 12]]
 
 
 def test_yolo_bad_box_can_be_clipped_or_left_out(yolo):
@@ -898,9 +981,15 @@ def test_voc_missing_picture_is_named(voc):
     ("items", "words"),
     [
         ("<object><bndbox/></object>", ("no 'name'",)),
+        ("<object><name> </name><bndbox/></object>", ("no 'name'",)),
         ("<object><name>cat</name></object>", ("object 1", "no 'bndbox'")),
         ("<object><name>cat</name><bndbox/></object>", ("object 1", "no 'xmin'")),
-        (an_item("cat", 1, 1, 5, 5).replace("<xmin>1", "<xmin>one"), ("object 1", "'one'")),
+        (
+            an_item("cat", 1, 1, 5, 5).replace("<xmin>1", "<xmin>one"),
+            ("object 1", "'xmin' is 'one', no number"),
+        ),
+        (an_item("cat", 1, 1, 5, 5).replace("<xmin>1", "<xmin>"), ("object 1", "no 'xmin'")),
+        (an_item("cat", 1, 1, 5, 5).replace("<xmin>1", "<xmin>1,5"), ("object 1", "'1,5'")),
         (an_item("cat", 9, 1, 5, 5), ("object 1", "no box", "not beyond")),
         (
             an_item("cat", 1, 1, 40, 5),
@@ -913,6 +1002,32 @@ def test_voc_missing_picture_is_named(voc):
 )
 def test_voc_bad_object_is_named_with_its_file(voc, items, words):
     assert_told(voc.refuse(items), voc.annotations / "a.xml", *words)
+
+
+BOMB = "".join(f"<!ENTITY e{n} '{f'&e{n - 1};' * 10}'>" for n in range(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (f"<!DOCTYPE x [<!ENTITY e0 'ha'>{BOMB}]><annotation>&e8;</annotation>", ("no XML file",)),
+        (
+            "<!DOCTYPE x [<!ENTITY a SYSTEM 'file:///etc/hostname'>]>"
+            "<annotation><filename>&a;</filename></annotation>",
+            ("no XML file", "undefined entity"),
+        ),
+        ("<?xml version='1.0' encoding='none'?><annotation/>", ("no XML file", "encoding")),
+        ("<html><object/></html>", ("no file of VOC", "'html'", "'annotation'")),
+        ('{"images": []}', ("no XML file",)),
+    ],
+    ids=["bomb", "external", "encoding", "html", "json"],
+)
+def test_voc_file_that_is_none_is_named(voc, text, words):
+    path = voc.write("")
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"a\.xml is no") as caught:
+        voc.read()
+    assert_told(caught.value, path, *words)
 
 
 def test_voc_empty_file_is_named(voc):

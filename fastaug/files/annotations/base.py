@@ -125,8 +125,8 @@ def checked_box(
     height, width = size
     try:
         left, top, right, bottom = (float(number) for number in box)
-    except (TypeError, ValueError):
-        raise ValueError(f"{where}: {box!r} is no box: it must be four numbers") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{where}: {box!r:.80} is no box: it must be four numbers") from None
     why = ""
     if not all(np.isfinite([left, top, right, bottom])):
         why = "a number is not finite"
@@ -170,7 +170,7 @@ def check_files(what: str, images: Sequence[Annotated], *, skips: bool = False) 
 def checked_segment(segment: Segment, where: str) -> Segment:
     """Return a segment as `class_mask` takes it, [] for none; ValueError if it is something else.
 
-    One polygon may come without a list around it.
+    One polygon may come without a list around it; some programs write [[]] for none.
     """
     if not segment:
         return []
@@ -179,6 +179,8 @@ def checked_segment(segment: Segment, where: str) -> Segment:
         return dict(segment)
     if isinstance(segment, list | tuple) and isinstance(segment[0], int | float):
         segment = [segment]
+    if isinstance(segment, list | tuple):
+        segment = [polygon for polygon in segment if polygon != []]
     for polygon in segment if isinstance(segment, list | tuple) else [segment]:
         points = np.asarray(polygon if isinstance(polygon, list | tuple) else [])
         numbers = points.ndim == 1 and points.dtype.kind in "iuf" and np.isfinite(points).all()
@@ -190,6 +192,12 @@ def checked_segment(segment: Segment, where: str) -> Segment:
     return list(segment)
 
 
+def is_whole(value: Any) -> bool:
+    """Tell whether a value is a whole number from 0, perhaps one with a point."""
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    return whole and not isinstance(value, bool) and value >= 0
+
+
 def _check_runs(segment: Mapping[str, Any], where: str) -> None:
     """Raise a ValueError unless runs fill a mask."""
     if not {"counts", "size"} <= set(segment):
@@ -198,8 +206,8 @@ def _check_runs(segment: Mapping[str, Any], where: str) -> None:
             "'size'"
         )
     try:
-        runs_of_pixels(segment)
-    except (TypeError, ValueError) as error:
+        _lengths_of(segment)
+    except ValueError as error:
         raise ValueError(f"{where}: its runs of pixels are none: {error}") from None
 
 
@@ -213,13 +221,13 @@ def class_mask(image: Annotated, size: tuple[int, int]) -> NDArray[np.uint8]:
     for segment, label, crowd in zip(image.segments, image.labels, image.crowds, strict=True):
         value = CROWD if crowd else label + 1
         if isinstance(segment, dict):
-            runs = runs_of_pixels(segment)
-            if runs.shape != size:
+            height, width = segment["size"]
+            if (height, width) != size:
                 raise ValueError(
                     f"{image.path} is {size[0]}x{size[1]}, and runs of pixels that its annotations "
-                    f"hold are of {runs.shape[0]}x{runs.shape[1]} (height x width)"
+                    f"hold are of {height}x{width} (height x width)"
                 )
-            mask[runs] = value
+            mask[runs_of_pixels(segment)] = value
         else:
             for polygon in segment or ():
                 fill_polygon(mask, polygon, value)
@@ -233,15 +241,23 @@ def runs_of_pixels(segment: Mapping[str, Any]) -> NDArray[np.bool_]:
     ----------
     pycocotools, `maskApi.c`: `rleDecode`, and `rleFrString` for counts that are a string.
     """
-    height, width = (int(side) for side in segment["size"])
-    counts = segment["counts"]
-    if isinstance(counts, str | bytes):
-        counts = _counts_of(counts)
-    lengths = np.asarray(counts, np.int64)
-    if lengths.ndim != 1 or (lengths < 0).any() or lengths.sum() != height * width:
-        raise ValueError(f"lengths of {lengths.sum()} pixels in all for a mask of {height}x{width}")
+    lengths, (height, width) = _lengths_of(segment)
     flat = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
     return flat.reshape(width, height).T
+
+
+def _lengths_of(segment: Mapping[str, Any]) -> tuple[list[int], tuple[int, int]]:
+    """Return the lengths of runs, and the (height, width) of the mask that they fill, or raise."""
+    size, counts = segment["size"], segment["counts"]
+    if not isinstance(size, list | tuple) or len(size) != 2 or not all(map(is_whole, size)):
+        raise ValueError(f"'size' is {size!r:.80}, not [height, width]")
+    lengths = _counts_of(counts) if isinstance(counts, str | bytes) else counts
+    if not isinstance(lengths, list | tuple) or not all(map(is_whole, lengths)):
+        raise ValueError(f"'counts' is {counts!r:.80}, not a list of lengths, or one as a string")
+    height, width = size
+    if sum(lengths) != height * width:
+        raise ValueError(f"lengths of {sum(lengths)} pixels in all for a mask of {height}x{width}")
+    return [int(length) for length in lengths], (int(height), int(width))
 
 
 def _counts_of(text: str | bytes) -> list[int]:
@@ -250,6 +266,8 @@ def _counts_of(text: str | bytes) -> list[int]:
     value = shift = 0
     for character in text.encode() if isinstance(text, str) else text:
         bits = character - 48
+        if not 0 <= bits < 64:
+            raise ValueError(f"'counts' is {text!r:.80}, which is no string of pycocotools")
         value |= (bits & 31) << shift
         shift += 5
         if not bits & 32:
@@ -257,6 +275,8 @@ def _counts_of(text: str | bytes) -> list[int]:
                 value -= 1 << shift
             counts.append(value + (counts[-2] if len(counts) > 2 else 0))
             value = shift = 0
+    if shift:
+        raise ValueError(f"'counts' is {text!r:.80}, which is cut off")
     return counts
 
 

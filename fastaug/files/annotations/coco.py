@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from fastaug.files.annotations.base import (
     checked_box,
     checked_segment,
     existing_folder,
+    is_whole,
 )
 from fastaug.files.annotations.keypoints import KeypointReader, Keypoints
 
@@ -77,7 +79,7 @@ def read_coco(
     ids = sorted(named, key=lambda number: (isinstance(number, str), number))
     categories = {number: named[number] for number in ids}
     images = {
-        number: Annotated(str(root / str(item["file_name"])), _size(item))
+        number: Annotated(str(root / _file_name(item, what)), _size(item, what))
         for number, item in _by_id(content, "images", "image", "file_name", what).items()
     }
     if not images:
@@ -87,6 +89,7 @@ def read_coco(
     for image in images.values():
         image.measure(upright=upright, skips=skips)
     points = KeypointReader(categories, content["annotations"], what) if keypoints else None
+    _check_ids(content["annotations"], what)
     for place, item in enumerate(content["annotations"]):
         _add(item, place, images, numbers, what, on_bad_box, segments, points)
     return Annotations(
@@ -100,13 +103,26 @@ def _load(path: str) -> Mapping[str, Any]:
     """Return a file's content; ValueError unless it has what a COCO file has."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ValueError(f"{path} is no COCO file: its lists are nested too deep") from None
+    except ValueError as error:  # no JSON, no text, a number of thousands of digits
         empty = "it is empty" if not os.path.getsize(path) else error  # noqa: PTH202
         raise ValueError(f"{path} is no JSON file: {empty}") from None
-    for name in ("images", "annotations", "categories"):
-        if not isinstance(content, Mapping) or not isinstance(content.get(name), list):
-            has = f"; it has {listed(content)}" if isinstance(content, Mapping) else ""
-            raise ValueError(f"{path} is no COCO file: it has no list {name!r}{has}")
+    parts = ("images", "annotations", "categories")
+    if not isinstance(content, Mapping):
+        raise ValueError(
+            f"{path} is no COCO file: it must be an object with the lists {listed(parts)}, and is "
+            f"{content!r:.40}"
+        )
+    for name in parts:
+        if name not in content:
+            raise ValueError(
+                f"{path} is no COCO file: it has no list {name!r}; it has {listed(content)}"
+            )
+        if not isinstance(content[name], list):
+            raise ValueError(
+                f"{path} is no COCO file: its {name!r} is no list, but {content[name]!r:.40}"
+            )
     return content
 
 
@@ -117,7 +133,7 @@ def _by_id(
     found: dict[Any, Mapping[str, Any]] = {}
     for place, item in enumerate(content[part]):
         for key in ("id", name):
-            if not isinstance(item, Mapping) or not isinstance(item.get(key), int | float | str):
+            if not isinstance(item, Mapping) or not _is_id(item.get(key)):
                 raise ValueError(f"{what}: {one} {place} of {part!r} has no {key!r}: {item!r:.80}")
         if item["id"] in found:
             raise ValueError(f"{what}: there are two {part} of the id {item['id']!r}")
@@ -125,9 +141,41 @@ def _by_id(
     return found
 
 
-def _size(item: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Return the (height, width) that an image is said to have."""
-    height, width = item.get("height"), item.get("width")
+def _check_ids(annotations: list[Any], what: str) -> None:
+    """Raise a ValueError where two annotations have one id; they need none."""
+    seen = set()
+    for item in annotations:
+        number = item.get("id") if isinstance(item, Mapping) else None
+        if not _is_id(number):
+            continue
+        if number in seen:
+            raise ValueError(f"{what}: there are two annotations of the id {number!r}")
+        seen.add(number)
+
+
+def _is_id(value: Any) -> bool:
+    """Tell whether a value is a word or a number that can be told from others."""
+    if isinstance(value, float):
+        return not math.isnan(value)
+    return isinstance(value, int | str) and not isinstance(value, bool)
+
+
+def _file_name(item: Mapping[str, Any], what: str) -> str:
+    """Return the name of an image's file; ValueError if it is none."""
+    name = item["file_name"]
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise ValueError(f"{what}: the file_name of image {item['id']!r} is {name!r:.80}, no name")
+    return name
+
+
+def _size(item: Mapping[str, Any], what: str) -> tuple[int, int] | None:
+    """Return the (height, width) that an image is said to have, None if nothing is said."""
+    height, width = item.get("height") or 0, item.get("width") or 0
+    if not is_whole(height) or not is_whole(width):
+        raise ValueError(
+            f"{what}: image {item['id']!r} ({item['file_name']}) has the height {height!r:.40} and "
+            f"the width {width!r:.40}; they must be whole numbers, or left out"
+        )
     return (int(height), int(width)) if height and width else None
 
 
@@ -150,13 +198,16 @@ def _add(
     if image.error is not None:
         return
     where = f"{where} of {image.path}"
+    crowd = item.get("iscrowd") or 0
+    if crowd not in (0, 1):
+        raise ValueError(f"{where}: its iscrowd is {crowd!r:.80}; it must be 0 or 1")
     box = checked_box(_corners(item, where), image.size, where, on_bad_box)
     if box is None:
         return
     image.boxes.append(box)
     image.labels.append(label)
     image.segments.append(checked_segment(item.get("segmentation"), where) if segments else [])
-    image.crowds.append(bool(item.get("iscrowd", 0)))
+    image.crowds.append(crowd == 1)
     if points is not None:
         image.keypoints.append(points.read(item, where))
 
@@ -164,7 +215,7 @@ def _add(
 def _declared(item: Mapping[str, Any], key: str, declared: Mapping[Any, Any], where: str) -> Any:
     """Return what an annotation's id stands for; ValueError if that isn't declared."""
     number = item.get(key)
-    if not isinstance(number, int | float | str) or number not in declared:
+    if not _is_id(number) or number not in declared:
         some = listed(list(declared)[:10]) or "none"
         more = ", ..." if len(declared) > 10 else ""
         raise ValueError(
@@ -178,7 +229,10 @@ def _corners(item: Mapping[str, Any], where: str) -> list[float]:
     box = item.get("bbox")
     if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
         raise ValueError(f"{where}: its bbox {box!r:.80} is not [left, top, width, height]")
-    left, top, width, height = map(float, box)
+    try:
+        left, top, width, height = map(float, box)
+    except OverflowError:
+        left = top = width = height = math.inf
     return [left, top, left + width, top + height]
 
 

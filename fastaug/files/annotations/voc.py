@@ -91,10 +91,17 @@ def read_voc(
 
 
 def _parse(path: Path) -> ElementTree.Element:
+    """Return the outermost element of a file; ValueError unless it is one of VOC."""
     try:
-        return ElementTree.parse(path).getroot()  # noqa: S314 - Python's parser loads nothing
-    except ElementTree.ParseError as error:
+        # Python's parser loads nothing, and ends where entities grow without bounds.
+        root = ElementTree.parse(path).getroot()  # noqa: S314
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise ValueError(f"{os.fspath(path)} is no XML file: {error}") from None
+    if root.tag != "annotation":
+        raise ValueError(
+            f"{os.fspath(path)} is no file of VOC: it holds {root.tag!r:.40}, not 'annotation'"
+        )
+    return root
 
 
 def _picture(tree: ElementTree.Element, path: Path, root: Path) -> Path:
@@ -113,10 +120,18 @@ def _picture(tree: ElementTree.Element, path: Path, root: Path) -> Path:
 
 
 def _text(item: ElementTree.Element, name: str, path: object) -> str:
-    text = item.findtext(name)
-    if text is None:
+    text = (item.findtext(name) or "").strip()
+    if not text:
         raise ValueError(f"{path}: an object has no {name!r}")
-    return text.strip()
+    return text
+
+
+def _number(corners: ElementTree.Element, name: str, where: str) -> float:
+    text = _text(corners, name, where)
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{where}: its {name!r} is {text!r:.40}, no number") from None
 
 
 def _add(
@@ -131,12 +146,9 @@ def _add(
     corners = item.find("bndbox")
     if corners is None:
         raise ValueError(f"{where} has no 'bndbox'")
-    try:
-        left, top, right, bottom = (
-            float(_text(corners, name, where)) for name in ("xmin", "ymin", "xmax", "ymax")
-        )
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
+    left, top, right, bottom = (
+        _number(corners, name, where) for name in ("xmin", "ymin", "xmax", "ymax")
+    )
     assert image.size is not None
     box = checked_box((left - 1, top - 1, right, bottom), image.size, where, on_bad_box)
     if box is not None:

@@ -20,6 +20,8 @@ from fastaug.files.annotations.base import (
 from fastaug.files.catalog import class_names
 from fastaug.files.folders import list_images
 
+_HIGHEST = 99_999  # of classes without names; more is something else than a class
+
 
 def read_yolo(
     folder: str | Path,
@@ -170,6 +172,11 @@ def _read(image: Annotated, text: Path, names: Sequence[str], on_bad_box: str) -
             raise ValueError(
                 f"{where}: class {label} isn't declared; there are {len(names)}: "
                 f"{listed(names[:10])}{', ...' if len(names) > 10 else ''}"
+            )
+        if label > _HIGHEST and not names:
+            raise ValueError(
+                f"{where}: class {label} is more than {_HIGHEST}, and no file names the classes: "
+                "classes= does"
             )
         highest = max(highest, label)
         if image.size is None:
