@@ -327,7 +327,7 @@ def page(results: list[Trained], data: Path | None) -> str:
             "",
             "Three small models, each trained twice on the same few images: once with a policy,",
             "once without. The measure is that of images that were held out: the mean of the last",
-            "tenth of the epochs. For the U-Net each third of the images is held out once.",
+            "tenth of the epochs. For the U-Net each third of the photos is held out once.",
             "",
             "| model | policy | measure | with it | without |",
             "| --- | --- | --- | --- | --- |",

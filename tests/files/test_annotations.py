@@ -555,8 +555,9 @@ def test_annotation_that_says_nothing_is_named_by_its_place(coco):
     assert_told(coco.refuse(an_object(), {}), "annotation in place 1", "image_id None")
 
 
-def test_two_annotations_of_one_id_are_named(coco):
-    assert_told(coco.refuse(an_object(5), an_object(5, image=2)), coco.path, "two", "the id 5")
+def test_annotations_of_one_id_are_all_read(coco):
+    read = coco.read(an_object(5), an_object(5), an_object(5, image=2))
+    assert [len(image.boxes) for image in read.images] == [2, 1]
 
 
 @pytest.mark.parametrize("segmentation", [[[]], [[], SQUARE]], ids=["nothing", "a square"])

@@ -89,7 +89,6 @@ def read_coco(
     for image in images.values():
         image.measure(upright=upright, skips=skips)
     points = KeypointReader(categories, content["annotations"], what) if keypoints else None
-    _check_ids(content["annotations"], what)
     for place, item in enumerate(content["annotations"]):
         _add(item, place, images, numbers, what, on_bad_box, segments, points)
     return Annotations(
@@ -139,18 +138,6 @@ def _by_id(
             raise ValueError(f"{what}: there are two {part} of the id {item['id']!r}")
         found[item["id"]] = item
     return found
-
-
-def _check_ids(annotations: list[Any], what: str) -> None:
-    """Raise a ValueError where two annotations have one id; they need none."""
-    seen = set()
-    for item in annotations:
-        number = item.get("id") if isinstance(item, Mapping) else None
-        if not _is_id(number):
-            continue
-        if number in seen:
-            raise ValueError(f"{what}: there are two annotations of the id {number!r}")
-        seen.add(number)
 
 
 def _is_id(value: Any) -> bool:
